@@ -1,0 +1,1 @@
+//! The store: packs, journal, catalogue, lock, verify, rebuild, history.

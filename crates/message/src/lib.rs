@@ -1,0 +1,30 @@
+//! One mail message, and the place where it lay.
+//!
+//! This crate holds what every other room speaks of, and nothing that touches disk, network or
+//! clock:
+//!
+//! * [`key`]: what makes two messages the same (BLAKE3 of their exact bytes), and the names of blobs.
+//! * [`split`] and [`recipe`]: a message taken apart into header block, text and decoded base64
+//!   runs, and the recipe that joins them again, byte for byte.
+//! * [`fields`]: the few header fields that lists show.
+//! * [`mailbox`], [`place`], [`uid_set`], [`flags`], [`date`]: the words of RFC 9051 for where a
+//!   message lies and what the server says about it.
+//! * [`escape`]: text from strangers made fit for a terminal, a log line or a JSON document.
+
+pub mod date;
+pub mod escape;
+pub mod fields;
+pub mod flags;
+pub mod key;
+pub mod mailbox;
+pub mod place;
+pub mod recipe;
+pub mod split;
+pub mod uid_set;
+
+pub use date::InternalDate;
+pub use flags::Flags;
+pub use key::{BlobName, MessageKey};
+pub use mailbox::{MailboxName, NameEncoding};
+pub use place::{ModSeq, Uid, UidValidity};
+pub use uid_set::UidSet;

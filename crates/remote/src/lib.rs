@@ -1,0 +1,1 @@
+//! Talking to mail servers: TLS, authentication, the IMAP client.

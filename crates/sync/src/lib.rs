@@ -1,0 +1,1 @@
+//! The engine: planning, the pull pipeline, content matching, the ledger, retry policy.

@@ -1,0 +1,1 @@
+//! For tests only: a Dovecot on loopback, and a seeded mailbox generator.
