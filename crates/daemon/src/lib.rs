@@ -1,1 +1,8 @@
-//! When a job is due: cron expressions and time zones.
+//! What runs by itself: for now, the arithmetic of when a job is due.
+//!
+//! [`schedule`] turns a crontab line and a time zone into the next moment after a given one. It asks
+//! no clock; whoever waits for the moment does.
+
+pub mod schedule;
+
+pub use schedule::{InvalidSchedule, Schedule};
