@@ -1,0 +1,349 @@
+//! One `[[account]]` of the configuration: reading it and checking what can be checked without
+//! touching network or secrets.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use daemon::{InvalidSchedule, Schedule};
+use secrecy::SecretString;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::document::{Problem, Section};
+use super::secret::PasswordSource;
+use super::size::parse_size;
+use super::watchdog::Watchdog;
+
+/// Longer names do not fit where names go: journal fields, metric labels, file names.
+const MAX_NAME_BYTES: usize = 64;
+
+/// One mailbox account.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    /// Unique; letters, digits, `.`, `_`, `-`.
+    pub(crate) name: String,
+    pub(crate) protocol: Protocol,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: Tls,
+    /// `tls = "none"` to a host that is not this one, as the operator wished.
+    pub(crate) plaintext_to_others: bool,
+    pub(crate) tls_ca_file: Option<PathBuf>,
+    pub(crate) user: String,
+    pub(crate) password: PasswordSource,
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) include: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+    /// `None`: not limited by the operator.
+    pub(crate) max_bytes_per_day: Option<u64>,
+    pub(crate) watchdog: Watchdog,
+    /// Where its name, its password and its authorities stand in the file.
+    pub(super) places: Places,
+}
+
+/// Places in the file that are needed after reading.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    pub(super) name: Range<usize>,
+    pub(super) protocol: Range<usize>,
+    pub(super) password: Range<usize>,
+    pub(super) tls_ca_file: Range<usize>,
+}
+
+/// What an account is pulled over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Imap,
+    Pop3,
+}
+
+impl Protocol {
+    /// The word of the configuration and of the ledger.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    Implicit,
+    StartTls,
+    None,
+}
+
+/// Reads one account, the `number`th of the file from 1; `None` when something that it cannot do without is wrong (then that is noted).
+pub(super) fn read(
+    number: usize,
+    table: &DeTable<'_>,
+    span: Range<usize>,
+    folder: &Path,
+    defaults: &Watchdog,
+    problems: &mut Vec<Problem>,
+) -> Option<Account> {
+    let mut section = Section::new(format!("account {number}: "), table, span, problems);
+    let name = name(&mut section);
+    if let Some(name) = &name {
+        section.set_context(format!("account \"{name}\": "));
+    }
+    let protocol = protocol(&mut section);
+    let host = host(&mut section);
+    let tls = tls(&mut section);
+    let allow_plaintext = section.flag("allow_plaintext");
+    let plaintext_to_others = tls == Some(Tls::None) && !host.as_deref().is_none_or(is_loopback);
+    if plaintext_to_others && !allow_plaintext {
+        section.wrong_help(
+            "tls",
+            "\"none\" would send the password in the clear to another host",
+            "use \"implicit\" or \"starttls\"; if the line is safe all the same, set allow_plaintext = true",
+        );
+    }
+    let port = port(&mut section, protocol, tls);
+    let tls_ca_file = section.text("tls_ca_file").map(|path| folder.join(path));
+    let user = section.required_text("user");
+    let (password, password_place) = password(&mut section, folder);
+    let schedule = schedule(&mut section);
+    let include = globs(&mut section, "include").unwrap_or_else(|| vec!["*".to_owned()]);
+    let exclude = globs(&mut section, "exclude").unwrap_or_default();
+    if include.is_empty() {
+        section.wrong("include", "is empty, so that no folder would be backed up");
+    }
+    let max_bytes_per_day = size(&mut section, "max_bytes_per_day");
+    let watchdog = match section.section("watchdog") {
+        Some(own) => Watchdog::read(own, defaults),
+        None => defaults.clone(),
+    };
+    let places = Places {
+        name: section.place("name"),
+        protocol: section.place("protocol"),
+        password: password_place,
+        tls_ca_file: section.place("tls_ca_file"),
+    };
+    section.close();
+    Some(Account {
+        name: name?,
+        protocol: protocol?,
+        host: host?,
+        port: port?,
+        tls: tls?,
+        plaintext_to_others,
+        tls_ca_file,
+        user: user?,
+        password: password?,
+        schedule,
+        include,
+        exclude,
+        max_bytes_per_day,
+        watchdog,
+        places,
+    })
+}
+
+fn name(section: &mut Section<'_, '_>) -> Option<String> {
+    let name = section.required_text("name")?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !name.chars().all(allowed) {
+        section.wrong("name", "may hold only letters (a to z), digits, '.', '_' and '-'");
+        return None;
+    }
+    if name.len() > MAX_NAME_BYTES {
+        section.wrong("name", format!("is longer than {MAX_NAME_BYTES} characters"));
+        return None;
+    }
+    Some(name)
+}
+
+fn protocol(section: &mut Section<'_, '_>) -> Option<Protocol> {
+    match section.text("protocol").as_deref() {
+        Some("imap") => Some(Protocol::Imap),
+        Some("pop3") => Some(Protocol::Pop3),
+        Some(_) => {
+            section.wrong("protocol", "must be \"imap\" or \"pop3\"");
+            None
+        }
+        None if section.has("protocol") => None,
+        None => Some(Protocol::Imap),
+    }
+}
+
+fn host(section: &mut Section<'_, '_>) -> Option<String> {
+    let host = section.required_text("host")?;
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
+    if bare.parse::<IpAddr>().is_ok() {
+        return Some(bare.to_owned());
+    }
+    if host.contains("://") || host.contains(['/', '@', ':']) {
+        section.wrong_help(
+            "host",
+            "is not a host name",
+            "give the name alone, like \"mail.example.org\"; the port goes to `port`, the user to `user`",
+        );
+        return None;
+    }
+    if host.len() > 255 || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        section.wrong("host", "is not a host name");
+        return None;
+    }
+    Some(host)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn tls(section: &mut Section<'_, '_>) -> Option<Tls> {
+    match section.text("tls").as_deref() {
+        Some("implicit") => Some(Tls::Implicit),
+        Some("starttls") => Some(Tls::StartTls),
+        Some("none") => Some(Tls::None),
+        Some(_) => {
+            section.wrong("tls", "must be \"implicit\", \"starttls\" or \"none\"");
+            None
+        }
+        None if section.has("tls") => None,
+        None => Some(Tls::Implicit),
+    }
+}
+
+fn port(section: &mut Section<'_, '_>, protocol: Option<Protocol>, tls: Option<Tls>) -> Option<u16> {
+    let number = section.number("port");
+    if !section.has("port") {
+        return Some(match (protocol?, tls?) {
+            (Protocol::Imap, Tls::Implicit) => 993,
+            (Protocol::Imap, Tls::StartTls | Tls::None) => 143,
+            (Protocol::Pop3, Tls::Implicit) => 995,
+            (Protocol::Pop3, Tls::StartTls | Tls::None) => 110,
+        });
+    }
+    let port = u16::try_from(number?).ok().filter(|&port| port > 0);
+    if port.is_none() {
+        section.wrong("port", "must be a number from 1 to 65535");
+    }
+    port
+}
+
+/// The one source of the password, and where it stands.
+fn password(section: &mut Section<'_, '_>, folder: &Path) -> (Option<PasswordSource>, Range<usize>) {
+    const SOURCES: [&str; 4] = ["password_file", "password_command", "password_credential", "password"];
+    let given: Vec<&str> = SOURCES.into_iter().filter(|key| section.has(key)).collect();
+    let file = section.text("password_file").filter(|path| !path.is_empty());
+    let command = section.texts("password_command");
+    let credential = section.text("password_credential");
+    let inline = section.text("password").map(SecretString::from);
+    let source = match given[..] {
+        [] => {
+            section.wrong_help(
+                "password_file",
+                "is missing: no source of the password is given",
+                "give one of password_file, password_command, password_credential, password",
+            );
+            None
+        }
+        ["password_file"] => {
+            if file.is_none() {
+                section.wrong("password_file", "is not the path of a file");
+            }
+            file.map(|path| PasswordSource::File(folder.join(path)))
+        }
+        ["password_command"] => command_line(section, command, folder),
+        ["password_credential"] => credential_name(section, credential),
+        ["password"] => inline_password(section, inline),
+        [.., second] => {
+            let all = given.join(", ");
+            section.wrong(second, format!("more than one source of the password ({all}); give exactly one"));
+            None
+        }
+    };
+    let place = section.place(given.first().copied().unwrap_or("name"));
+    (source, place)
+}
+
+fn command_line(
+    section: &mut Section<'_, '_>,
+    words: Option<Vec<Spanned<String>>>,
+    folder: &Path,
+) -> Option<PasswordSource> {
+    let mut argv: Vec<String> = words?.into_iter().map(Spanned::into_inner).collect();
+    if argv.first().is_none_or(String::is_empty) || argv.iter().any(|word| word.contains('\0')) {
+        section.wrong("password_command", "names no program; write [\"program\", \"argument\", …]");
+        return None;
+    }
+    // As a shell would: a bare word is looked for in PATH, a path is a path.
+    if argv[0].contains('/')
+        && let Some(path) = folder.join(&argv[0]).to_str()
+    {
+        argv[0] = path.to_owned();
+    }
+    Some(PasswordSource::Command(argv))
+}
+
+fn credential_name(section: &mut Section<'_, '_>, name: Option<String>) -> Option<PasswordSource> {
+    let name = name?;
+    let plain = !name.is_empty() && !name.contains(['/', '\0']) && !matches!(name.as_str(), "." | "..");
+    if !plain {
+        section.wrong("password_credential", "is not the name of a systemd credential");
+        return None;
+    }
+    Some(PasswordSource::Credential(name))
+}
+
+fn inline_password(section: &mut Section<'_, '_>, password: Option<SecretString>) -> Option<PasswordSource> {
+    use secrecy::ExposeSecret;
+    let password = password?;
+    let text = password.expose_secret();
+    if text.is_empty() || text.contains(['\0', '\r', '\n']) {
+        section.wrong("password", "is not a line of text");
+        return None;
+    }
+    Some(PasswordSource::Inline(password))
+}
+
+fn schedule(section: &mut Section<'_, '_>) -> Option<Schedule> {
+    let zone = section.text("timezone");
+    let expression = section.text("schedule");
+    let Some(expression) = expression else {
+        // Without a schedule the zone has no use; it shall be right all the same.
+        if zone.is_some() && Schedule::parse("@daily", zone.as_deref()).is_err() {
+            section.wrong("timezone", InvalidSchedule::Zone);
+        }
+        return None;
+    };
+    match Schedule::parse(&expression, zone.as_deref()) {
+        Ok(schedule) => Some(schedule),
+        Err(error @ InvalidSchedule::Zone) => {
+            section.wrong("timezone", error);
+            None
+        }
+        Err(error) => {
+            section.wrong("schedule", error);
+            None
+        }
+    }
+}
+
+fn globs(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
+    let globs = section.texts(key)?;
+    for glob in &globs {
+        if let Err(error) = globset::GlobBuilder::new(glob.get_ref()).literal_separator(false).build() {
+            let message = format!("{}: {}", section.key(key), error.kind());
+            section.problems().push(Problem::at(glob.span(), message));
+        }
+    }
+    Some(globs.into_iter().map(Spanned::into_inner).collect())
+}
+
+fn size(section: &mut Section<'_, '_>, key: &'static str) -> Option<u64> {
+    let text = section.text(key)?;
+    match parse_size(&text) {
+        Ok(bytes) => Some(bytes),
+        Err(problem) => {
+            section.wrong(key, problem);
+            None
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The configuration file: found, read, checked.
+//!
+//! Everything that is wrong is reported at once, each with file, line and key, before anything is
+//! started. docs/configuration.md describes every key.
+//!
+//! Checking has two steps, for an archive must stay readable on the day when the passwords are gone:
+//! [`Config::load`] is about the file alone and serves every command; [`Config::check_secrets`] looks
+//! at password and authority files, for commands that log in somewhere.
+
+mod account;
+mod document;
+mod secret;
+mod size;
+mod watchdog;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) use account::{Account, Protocol, Tls};
+pub(crate) use document::Invalid;
+pub(crate) use secret::{PasswordSource, SecretError};
+pub(crate) use watchdog::Watchdog;
+
+use document::{Problem, Section};
+
+/// Where the configuration is looked for first.
+const SYSTEM_FILE: &str = "/etc/restante/restante.toml";
+
+/// Ten thousand accounts fit; a wrong path does not fill the memory.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+const DEFAULT_GRACE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Below this much room on the archive's disk no new bodies are fetched.
+const DEFAULT_RESERVE: u64 = 1 << 30;
+
+/// A configuration that can be acted upon.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The file it came from.
+    pub(crate) file: PathBuf,
+    pub(crate) archive: ArchiveConfig,
+    /// In the order of the file; the names are unique.
+    pub(crate) accounts: Vec<Account>,
+    text: String,
+}
+
+/// The section `[archive]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ArchiveConfig {
+    pub(crate) path: PathBuf,
+    /// How long retired packs stay.
+    pub(crate) grace: Duration,
+    /// Room that is left free on the archive's disk, in bytes.
+    pub(crate) reserve: u64,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("there is no configuration file; looked for {}", list(looked))]
+    Missing { looked: Vec<PathBuf> },
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the configuration is wrong")]
+    Invalid(Box<Invalid>),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+impl Config {
+    /// Reads the file that was named on the command line, else the one of the system or the user.
+    ///
+    /// # Errors
+    /// When there is none, or anything in it is wrong.
+    pub(crate) fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = match named {
+            Some(path) => path.to_owned(),
+            None => find(Path::new(SYSTEM_FILE), std::env::var_os)?,
+        };
+        let text = read(&file).map_err(|source| ConfigError::Read { path: file.clone(), source })?;
+        Self::parse(&file, &text)
+    }
+
+    /// Reads a configuration from its text; relative paths in it are relative to `file`.
+    fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let invalid = |problems| Err(ConfigError::Invalid(Box::new(Invalid::new(file, text, problems))));
+        let document = match document::parse(text) {
+            Ok(document) => document,
+            Err(problems) => return invalid(problems),
+        };
+        let mut problems = Vec::new();
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut root = Section::new("", document.get_ref(), 0..0, &mut problems);
+        if !root.has("archive") {
+            let missing = Problem::whole("`archive.path`: is missing");
+            root.problems().push(missing.help("say where the archive is: [archive] path = \"…\""));
+        }
+        let archive = root.section("archive").and_then(|section| ArchiveConfig::read(section, folder));
+        let watchdog = match root.section("watchdog") {
+            Some(section) => Watchdog::read(section, &Watchdog::default()),
+            None => Watchdog::default(),
+        };
+        let mut accounts = Vec::new();
+        for (number, (table, span)) in (1..).zip(root.tables("account")) {
+            accounts.extend(account::read(number, table, span, folder, &watchdog, root.problems()));
+        }
+        root.close();
+        refuse_doubles(&accounts, &mut problems);
+        match archive {
+            Some(archive) if problems.is_empty() => {
+                let text = document::blot(text);
+                Ok(Self { file: file.to_owned(), archive, accounts, text })
+            }
+            _ => invalid(problems),
+        }
+    }
+
+    /// The account of this name.
+    pub(crate) fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// Looks at what the named accounts need besides the configuration: password files that are
+    /// there and nobody else's, authorities that can be read, and, where a password stands in the
+    /// configuration itself, whether others can read that.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with everything that is wrong.
+    pub(crate) fn check_secrets(&self, accounts: &[&Account]) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        for account in accounts {
+            let name = &account.name;
+            if let Err(error) = account.password.check() {
+                let message = format!("account \"{name}\": `password_file`: {error}");
+                problems.push(Problem::at(account.places.password.clone(), message));
+            }
+            if let PasswordSource::Inline(_) = account.password
+                && let Err(error) = self.is_private()
+            {
+                let message =
+                    format!("account \"{name}\": `password`: stands in a file of which this holds: {error}");
+                problems.push(Problem::at(account.places.password.clone(), message));
+            }
+            if let Some(path) = &account.tls_ca_file
+                && let Err(error) = read(path)
+            {
+                let message =
+                    format!("account \"{name}\": `tls_ca_file`: cannot read {}: {error}", path.display());
+                problems.push(Problem::at(account.places.tls_ca_file.clone(), message));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(self.invalid(problems)) }
+    }
+
+    fn is_private(&self) -> Result<(), SecretError> {
+        let file =
+            File::open(&self.file).map_err(|source| SecretError::Read { path: self.file.clone(), source })?;
+        secret::must_be_private(&self.file, &file)
+    }
+
+    fn invalid(&self, problems: Vec<Problem>) -> ConfigError {
+        ConfigError::Invalid(Box::new(Invalid::new(&self.file, &self.text, problems)))
+    }
+}
+
+impl ArchiveConfig {
+    fn read(mut section: Section<'_, '_>, folder: &Path) -> Option<Self> {
+        let path = section.required_text("path").map(|path| folder.join(path));
+        let grace = match section.text("grace").as_deref().map(size::parse_duration) {
+            None => DEFAULT_GRACE,
+            Some(Ok(grace)) => grace,
+            Some(Err(problem)) => {
+                section.wrong("grace", problem);
+                DEFAULT_GRACE
+            }
+        };
+        let reserve = match section.text("reserve").as_deref().map(size::parse_size) {
+            None => DEFAULT_RESERVE,
+            Some(Ok(reserve)) => reserve,
+            Some(Err(problem)) => {
+                section.wrong("reserve", problem);
+                DEFAULT_RESERVE
+            }
+        };
+        section.close();
+        Some(Self { path: path?, grace, reserve })
+    }
+}
+
+/// The file to take when none is named.
+fn find(system: &Path, variable: impl Fn(&'static str) -> Option<OsString>) -> Result<PathBuf, ConfigError> {
+    let own = variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")))
+        .map(|folder| folder.join("restante/restante.toml"));
+    let looked: Vec<PathBuf> = [Some(system.to_owned()), own].into_iter().flatten().collect();
+    // A file that cannot be looked at is there: opening it will say why it cannot be read.
+    let found = looked.iter().find(|path| path.try_exists().unwrap_or(true)).cloned();
+    found.ok_or(ConfigError::Missing { looked })
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    Ok(text)
+}
+
+fn refuse_doubles(accounts: &[Account], problems: &mut Vec<Problem>) {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for account in accounts {
+        let message = match seen.insert(account.name.to_lowercase(), &account.name) {
+            None => continue,
+            Some(first) if first == account.name => {
+                "is used twice; each account needs a name of its own".to_owned()
+            }
+            Some(first) => format!("differs from \"{first}\" only in case; people would mix them up"),
+        };
+        let message = format!("account \"{}\": `name`: {message}", account.name);
+        problems.push(Problem::at(account.places.name.clone(), message));
+    }
+}
+
+#[cfg(test)]
+mod tests;
