@@ -11,6 +11,9 @@
 //!   message lies and what the server says about it.
 //! * [`escape`]: text from strangers made fit for a terminal, a log line or a JSON document.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is"))]
+
+mod base64_lines;
 pub mod date;
 pub mod escape;
 pub mod fields;
