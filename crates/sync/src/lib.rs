@@ -1,1 +1,24 @@
-//! The engine: planning, the pull pipeline, content matching, the ledger, retry policy.
+//! The engine: from what the server says and what the archive holds to what is fetched, recorded and
+//! accounted for.
+//!
+//! * [`pull`] runs one account and returns its [`Ledger`].
+//! * `plan`, `matching`, `renames`, `retry` and `watchdog` decide; they are pure.
+//! * `surroundings` is what comes in from outside: clock, watcher, request to stop.
+//!
+//! It knows nothing of configuration files, terminals or signals.
+
+mod filter;
+mod ledger;
+mod matching;
+mod plan;
+mod pull;
+mod renames;
+mod retry;
+mod surroundings;
+mod watchdog;
+
+pub use filter::{FolderFilter, InvalidGlob};
+pub use ledger::{FolderLedger, Item, Ledger, Outcome, Totals, rfc3339};
+pub use pull::{Job, PullLimits, probe, pull};
+pub use surroundings::{Clock, Progress, Stop, SystemClock};
+pub use watchdog::Watchdog;

@@ -1,0 +1,186 @@
+//! The ledger: what a run found on the server, what the archive holds of it, and what is missing.
+//!
+//! It is the run's statement to a person or a program, and its sums must add up: a folder is whole
+//! only when the server's own count, taken at the end, equals the number of those messages that the
+//! archive has on disk. The JSON form is a contract (docs/json.md).
+
+use serde::Serialize;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Every wanted folder is whole.
+    Ok,
+    /// Something is missing; the ledger names it.
+    Partial,
+    /// Nothing can be said of the account: it could not be reached or listed, or the archive failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The word in the ledger and in the journal.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One run of one account.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ledger {
+    /// The account's name in the configuration.
+    pub account: String,
+    /// `imap` or `pop3`.
+    pub protocol: &'static str,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// RFC 3339, UTC.
+    pub finished: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// So much has vanished that a person should look.
+    pub suspicious: bool,
+    /// What a person should know, whatever the outcome.
+    pub warnings: Vec<String>,
+    /// Why the run failed or stopped as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The sums over all folders.
+    pub totals: Totals,
+    /// Folders that the server has and the configuration (or their namespace) leaves out.
+    pub excluded: Vec<String>,
+    /// Each wanted folder, as far as the run came.
+    pub folders: Vec<FolderLedger>,
+}
+
+/// The sums over all folders of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Messages on the server, counted at the end of each folder's pull.
+    pub on_server: u64,
+    /// Those of them whose bytes the archive holds and has synced to disk.
+    pub archived: u64,
+    /// Messages that this run placed for the first time in their folder.
+    pub new: u64,
+    /// Octets of message content (headers, text, whole messages) that the server sent.
+    pub bytes_fetched: u64,
+    /// Messages whose flags were not as recorded.
+    pub flags_changed: u64,
+    /// Messages that the server no longer has.
+    pub vanished: u64,
+    /// Placed by size, date and header alone; their bytes are not yet compared.
+    pub matched_by_header: u64,
+    /// Messages left out on purpose.
+    pub skipped: u64,
+    /// Messages and folders that could not be brought.
+    pub failed: u64,
+}
+
+/// One folder of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct FolderLedger {
+    /// The name as people see it.
+    pub folder: String,
+    /// Messages on the server at the end of the folder's pull.
+    pub on_server: u64,
+    /// Those of them that the archive holds on disk.
+    pub archived: u64,
+    /// Messages placed for the first time.
+    pub new: u64,
+    /// Octets of message content received.
+    pub bytes_fetched: u64,
+    /// Messages whose flags were not as recorded.
+    pub flags_changed: u64,
+    /// Messages that the server no longer has.
+    pub vanished: u64,
+    /// Placed by size, date and header alone in this run.
+    pub matched_by_header: u64,
+    /// Messages left out on purpose, and why.
+    pub skipped: Vec<Item>,
+    /// Messages that could not be brought, and why.
+    pub failed: Vec<Item>,
+    /// Why the folder as a whole could not be completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A message that is not in the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Item {
+    /// Its UID.
+    pub uid: u32,
+    /// Why it is not.
+    pub why: String,
+}
+
+impl FolderLedger {
+    /// A folder of which nothing is known yet.
+    #[must_use]
+    pub fn new(folder: String) -> Self {
+        Self { folder, ..Self::default() }
+    }
+
+    /// Whether the archive holds everything that the server has in this folder.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.error.is_none() && self.failed.is_empty() && self.skipped.is_empty() && self.on_server == self.archived
+    }
+}
+
+impl Totals {
+    /// The sums over these folders.
+    #[must_use]
+    pub fn of(folders: &[FolderLedger]) -> Self {
+        folders.iter().fold(Self::default(), |sum, folder| Self {
+            on_server: sum.on_server + folder.on_server,
+            archived: sum.archived + folder.archived,
+            new: sum.new + folder.new,
+            bytes_fetched: sum.bytes_fetched + folder.bytes_fetched,
+            flags_changed: sum.flags_changed + folder.flags_changed,
+            vanished: sum.vanished + folder.vanished,
+            matched_by_header: sum.matched_by_header + folder.matched_by_header,
+            skipped: sum.skipped + folder.skipped.len() as u64,
+            failed: sum.failed + folder.failed.len() as u64 + u64::from(folder.error.is_some()),
+        })
+    }
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC, to the second; `1970-01-01T00:00:00Z` for a clock
+/// that is out of any calendar.
+#[must_use]
+pub fn rfc3339(unix_ms: i64) -> String {
+    let at = jiff::Timestamp::from_second(unix_ms.div_euclid(1_000)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_whole_only_when_the_sums_agree_and_nothing_failed() {
+        let whole = FolderLedger { on_server: 3, archived: 3, ..FolderLedger::new("INBOX".into()) };
+        assert!(whole.is_whole());
+        assert!(!FolderLedger { archived: 2, ..whole.clone() }.is_whole());
+        let named = Item { uid: 7, why: "NO".into() };
+        assert!(!FolderLedger { failed: vec![named], ..whole.clone() }.is_whole());
+        assert!(!FolderLedger { error: Some("not openable".into()), ..whole }.is_whole());
+    }
+
+    #[test]
+    fn a_failed_folder_counts_as_a_failure() {
+        let folder = FolderLedger { error: Some("NO".into()), on_server: 2, ..FolderLedger::new("a".into()) };
+        assert_eq!(Totals::of(&[folder]), Totals { failed: 1, on_server: 2, ..Totals::default() });
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        assert_eq!(rfc3339(1_795_420_800_999), "2026-11-23T08:00:00Z");
+        assert_eq!(rfc3339(i64::MAX), "1970-01-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,365 @@
+//! An account, folder by folder, over connections that may be cut at any time.
+//!
+//! A cut costs what was on the line and nothing else: what had arrived is committed, the connection
+//! is made anew after a pause that grows, and the folder goes on with what is still missing. Patience
+//! ends only after several cuts in a row without one message gained. A message during whose fetch the
+//! connection is cut again and again is fetched alone, then left out by name.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use archive::{MailboxInfo, MailboxSeen};
+use message::{MailboxName, Uid, UidSet};
+use remote::Kind;
+use remote::imap::{Listed, Session, Status};
+
+use super::folder::{self, FolderState};
+use super::{Context, RunError};
+use crate::ledger::{FolderLedger, Ledger};
+use crate::plan::ServerState;
+use crate::renames::{self, Fresh, Lost};
+use crate::retry;
+
+/// Cuts during one message after which it is fetched alone.
+const CUTS_BEFORE_ALONE: u32 = 1;
+/// Cuts during one message after which it is left out of this run.
+const CUTS_BEFORE_SKIPPED: u32 = 3;
+
+/// Pulls every wanted folder. The ledger is filled as far as the run comes.
+pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
+    if context.job.endpoint.is_plain_and_remote() {
+        ledger.warnings.push("the connection is not encrypted (allow_plaintext)".to_owned());
+    }
+    let mut line = Line::default();
+    let listed = loop {
+        let session = line.connect(&context).await?;
+        match session.list().await {
+            Ok(listed) => break listed,
+            Err(error) => line.cut(&context, error).await?,
+        }
+    };
+    let (wanted, listed_names) = choose(&context, listed, ledger);
+    if wanted.is_empty() {
+        ledger.warnings.push("no folder is wanted: nothing is backed up".to_owned());
+    }
+    context.progress.folders(wanted.len());
+    ledger.folders = wanted.iter().map(|folder| unreached(&folder.name)).collect();
+
+    let account = context.account;
+    let known = context.pipeline.ask(move |writer| writer.view().mailboxes(account)).await?;
+    let unproven = context.pipeline.ask(move |writer| writer.view().unproven_count(account)).await?;
+    let finished_before = context.pipeline.ask(move |writer| writer.view().runs(account, 64)).await?;
+    let mut state = AccountState {
+        known: known.into_iter().map(|mailbox| (mailbox.name.clone(), mailbox)).collect(),
+        may_match: finished_before.iter().any(|run| run.outcome.as_deref().is_some_and(|word| word != "failed")),
+        to_prove: if unproven == 0 { 0 } else { (unproven / 100).max(20) },
+    };
+    follow_renames(&context, &mut line, &wanted, &listed_names, &mut state, ledger).await?;
+    record_gone(&context, &listed_names, &mut state, ledger).await?;
+
+    for (position, folder) in wanted.iter().enumerate() {
+        let name = folder.name.text();
+        let mut entry = FolderLedger::new(name.clone());
+        let result = one_folder(&context, &mut line, folder, &mut state, &mut entry).await;
+        context.progress.folder_ends(&name);
+        context.fetched_before += entry.bytes_fetched;
+        let watchdog = &context.job.limits.watchdog;
+        let before = state.known.get(&folder.name).map_or(0, |mailbox| mailbox.live);
+        if watchdog.folder_is_suspicious(before, entry.vanished) {
+            ledger.suspicious = true;
+            ledger.warnings.push(format!("{name}: {} of {before} messages vanished from the server", entry.vanished));
+        }
+        if let Err(error) = &result {
+            entry.error = Some(error.to_string());
+        }
+        ledger.folders[position] = entry;
+        result?;
+    }
+    line.hang_up().await;
+    context.pipeline.commit().await
+}
+
+/// What the archive knows of the account, and what this run may do with it.
+pub(super) struct AccountState {
+    pub(super) known: HashMap<MailboxName, MailboxInfo>,
+    /// Content matching is for messages of earlier runs; a first run fetches everything.
+    pub(super) may_match: bool,
+    /// How many matches by header this run still proves by their bytes.
+    pub(super) to_prove: u64,
+}
+
+/// Splits the server's list into the wanted folders (INBOX first) and names the others.
+fn choose(context: &Context<'_>, listed: Vec<Listed>, ledger: &mut Ledger) -> (Vec<Listed>, Vec<MailboxName>) {
+    let names = listed.iter().map(|folder| folder.name.clone()).collect();
+    let mut wanted = Vec::new();
+    for folder in listed {
+        let name = folder.name.text();
+        if !folder.selectable {
+            continue;
+        }
+        if folder.outside || !context.job.filter.wants(&name) {
+            ledger.excluded.push(name);
+        } else {
+            wanted.push(folder);
+        }
+    }
+    wanted.sort_by_key(|folder| !folder.name.is_inbox());
+    (wanted, names)
+}
+
+fn unreached(name: &MailboxName) -> FolderLedger {
+    FolderLedger { error: Some("not reached in this run".to_owned()), ..FolderLedger::new(name.text()) }
+}
+
+/// One folder, through any number of cuts. An error ends the account's run; what concerns only this
+/// folder is in its ledger entry.
+async fn one_folder(
+    context: &Context<'_>,
+    line: &mut Line,
+    listed: &Listed,
+    state: &mut AccountState,
+    entry: &mut FolderLedger,
+) -> Result<(), RunError> {
+    let seen = mailbox_seen(listed);
+    let account = context.account;
+    let mailbox = context.pipeline.ask(move |writer| writer.mailbox(account, &seen)).await?;
+    let known = state.known.get(&listed.name).cloned();
+    let mut folder = FolderState::new(mailbox, listed, known, state);
+    loop {
+        context.may_go_on(entry.bytes_fetched)?;
+        let session = line.connect(context).await?;
+        let delivered_before = folder.delivered;
+        let error = tokio::select! {
+            result = folder::pull(context, session, &mut folder, entry) => match result {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            () = context.stop.wait() => RunError::Stopped,
+        };
+        let RunError::Remote(error) = error else { return Err(error) };
+        if folder.delivered > delivered_before {
+            line.fruitless_cuts = 0;
+        }
+        if error.kind() == Kind::Refused {
+            entry.error = Some(error.to_string());
+            return Ok(());
+        }
+        // What has arrived is made durable, so that the folder goes on from there.
+        context.pipeline.commit().await?;
+        folder.note_cut(CUTS_BEFORE_ALONE, CUTS_BEFORE_SKIPPED);
+        line.cut_shared(context, error).await?;
+    }
+}
+
+pub(super) fn mailbox_seen(listed: &Listed) -> MailboxSeen {
+    MailboxSeen {
+        name: listed.name.clone(),
+        attributes: listed.attributes.clone(),
+        special_use: listed.special_use.clone(),
+        subscribed: listed.subscribed,
+        object_id: listed.status.as_ref().and_then(|status| status.object_id.clone()),
+        selectable: listed.selectable,
+    }
+}
+
+pub(super) fn server_state(status: &Status) -> ServerState {
+    ServerState {
+        messages: status.messages,
+        validity: status.uid_validity,
+        uid_next: status.uid_next,
+        modseq: status.highest_modseq,
+    }
+}
+
+/// Finds mailboxes that were given another name, and records that, before their messages would be
+/// taken for new ones.
+async fn follow_renames(
+    context: &Context<'_>,
+    line: &mut Line,
+    wanted: &[Listed],
+    listed: &[MailboxName],
+    state: &mut AccountState,
+    ledger: &mut Ledger,
+) -> Result<(), RunError> {
+    let still_listed: std::collections::HashSet<&MailboxName> = listed.iter().collect();
+    let validity_now: HashMap<&MailboxName, &Status> =
+        wanted.iter().filter_map(|folder| Some((&folder.name, folder.status.as_ref()?))).collect();
+    let lost_its_name = |mailbox: &&MailboxInfo| {
+        let epoch = mailbox.epoch.as_ref();
+        let replaced = validity_now
+            .get(&mailbox.name)
+            .is_some_and(|status| epoch.is_some_and(|epoch| status.uid_validity != epoch.validity));
+        mailbox.gone.is_none() && mailbox.live > 0 && (replaced || !still_listed.contains(&mailbox.name))
+    };
+    let mut lost: Vec<Lost> = state.known.values().filter(lost_its_name).map(lost).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let is_fresh = |folder: &Listed| state.known.get(&folder.name).is_none_or(|mailbox| mailbox.gone.is_some());
+    let fresh: Vec<usize> = (0..wanted.len()).filter(|&index| is_fresh(&wanted[index])).collect();
+    for index in fresh {
+        let folder = &wanted[index];
+        let session = line.connect(context).await?;
+        let found = match confirm_rename(context, session, index, folder, &lost).await {
+            Ok(found) => found,
+            Err(RunError::Remote(error)) if error.kind() == Kind::Refused => None,
+            Err(RunError::Remote(error)) => {
+                line.cut_shared(context, error).await?;
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(mailbox) = found else { continue };
+        lost.retain(|lost| lost.mailbox != mailbox);
+        let seen = mailbox_seen(folder);
+        context.pipeline.ask(move |writer| writer.rename_mailbox(mailbox, &seen)).await?;
+        let old = state.known.values().find(|known| known.id == mailbox).map(|known| known.name.clone());
+        if let Some(mut info) = old.and_then(|old| state.known.remove(&old)) {
+            ledger.warnings.push(format!("{} is now called {}", info.name.text(), folder.name.text()));
+            info.name = folder.name.clone();
+            state.known.insert(folder.name.clone(), info);
+        }
+    }
+    Ok(())
+}
+
+fn lost(mailbox: &MailboxInfo) -> Lost {
+    let epoch = mailbox.epoch.as_ref();
+    Lost {
+        mailbox: mailbox.id,
+        validity: epoch.and_then(|epoch| epoch.validity),
+        object_id: mailbox.object_id.clone(),
+        uid_next: epoch.and_then(|epoch| epoch.mark.as_ref()).and_then(|mark| mark.uid_next),
+    }
+}
+
+async fn confirm_rename(
+    context: &Context<'_>,
+    session: &mut Session,
+    index: usize,
+    folder: &Listed,
+    lost: &[Lost],
+) -> Result<Option<archive::MailboxId>, RunError> {
+    let status = match &folder.status {
+        Some(status) => status.clone(),
+        None => session.status(&folder.name).await?,
+    };
+    let fresh = Fresh {
+        index,
+        validity: status.uid_validity,
+        object_id: status.object_id.clone(),
+        uid_next: status.uid_next,
+    };
+    let suspects: Vec<&Lost> = renames::suspects(&fresh, lost).collect();
+    if suspects.is_empty() {
+        return Ok(None);
+    }
+    session.examine(&folder.name, None).await?;
+    for suspect in suspects {
+        if folder::has_the_messages_of(context, session, suspect.mailbox).await? {
+            return Ok(Some(suspect.mailbox));
+        }
+    }
+    Ok(None)
+}
+
+/// Records the mailboxes that the server no longer lists. The archive keeps all that was in them.
+async fn record_gone(
+    context: &Context<'_>,
+    listed: &[MailboxName],
+    state: &mut AccountState,
+    ledger: &mut Ledger,
+) -> Result<(), RunError> {
+    let listed: std::collections::HashSet<&MailboxName> = listed.iter().collect();
+    let gone: Vec<&MailboxInfo> = state
+        .known
+        .values()
+        .filter(|mailbox| mailbox.gone.is_none() && !listed.contains(&mailbox.name))
+        .collect();
+    for mailbox in gone {
+        let id = mailbox.id;
+        context.pipeline.ask(move |writer| writer.mailbox_gone(id)).await?;
+        let text = format!("{} is no longer on the server; its {} messages are kept", mailbox.name.text(), mailbox.live);
+        ledger.warnings.push(text);
+        ledger.suspicious |= context.job.limits.watchdog.folder_is_suspicious(mailbox.live, mailbox.live);
+    }
+    Ok(())
+}
+
+/// The connection, and how often it was cut of late.
+#[derive(Default)]
+struct Line {
+    session: Option<Session>,
+    fruitless_cuts: u32,
+}
+
+impl Line {
+    async fn connect(&mut self, context: &Context<'_>) -> Result<&mut Session, RunError> {
+        while self.session.is_none() {
+            let job = context.job;
+            let opened = tokio::select! {
+                opened = Session::open(&job.endpoint, &job.credentials, &job.limits.remote) => opened,
+                () = context.stop.wait() => return Err(RunError::Stopped),
+            };
+            match opened {
+                Ok(session) => self.session = Some(session),
+                Err(error) => self.cut(context, error).await?,
+            }
+        }
+        self.session.as_mut().ok_or(RunError::Stopped)
+    }
+
+    async fn cut(&mut self, context: &Context<'_>, error: remote::Error) -> Result<(), RunError> {
+        self.cut_shared(context, error.into_shared()).await
+    }
+
+    /// Drops the connection and waits before the next one, or gives the error back when waiting is
+    /// no use: it is not a matter of time, or patience has ended.
+    async fn cut_shared(&mut self, context: &Context<'_>, error: std::sync::Arc<remote::Error>) -> Result<(), RunError> {
+        self.session = None;
+        self.fruitless_cuts += 1;
+        let asked = match error.kind() {
+            Kind::Limit { wait } => wait,
+            Kind::Network | Kind::Protocol => None,
+            _ => return Err(RunError::Remote(error)),
+        };
+        let Some(pause) = retry::pause_after_cut(self.fruitless_cuts, asked, dice()) else {
+            return Err(RunError::Remote(error));
+        };
+        tracing::warn!(account = %context.job.account, %error, pause_ms = pause.as_millis(), "connection lost; trying again");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = context.stop.wait() => Err(RunError::Stopped),
+        }
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.logout().await;
+        }
+    }
+}
+
+/// From 0 to 1, to spread the pauses of many accounts. The keys of the standard library's hasher are
+/// random enough for that.
+fn dice() -> f64 {
+    f64::from(u16::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0)) / 65_536.0
+}
+
+/// UIDs during whose fetch the connection was cut, and how often.
+#[derive(Default)]
+pub(super) struct Suspects(HashMap<Uid, u32>);
+
+impl Suspects {
+    /// The connection was cut when these were still on their way. The first of them is the likeliest.
+    pub(super) fn note(&mut self, missing: &UidSet) {
+        if let Some(uid) = missing.first() {
+            *self.0.entry(uid).or_default() += 1;
+        }
+    }
+
+    /// Those that were cut at least so often.
+    pub(super) fn cut_at_least(&self, times: u32) -> UidSet {
+        self.0.iter().filter(|&(_, &cuts)| cuts >= times).map(|(&uid, _)| uid).collect()
+    }
+}

@@ -1,0 +1,416 @@
+//! One mailbox, brought up to date.
+//!
+//! The mailbox is opened with EXAMINE, so nothing in it is touched. The server's set of UIDs less
+//! the set that the archive holds is what is missing; the reverse has vanished. Flags that differ
+//! are recorded. At the end the server counts again, and what came or went meanwhile is caught up
+//! with, a few rounds long. The mark that lets the next run skip an unchanged mailbox is written
+//! last, in the same commit as the messages it covers, or a later one.
+
+use archive::{EpochId, MailboxId, MailboxInfo, Mark, TroubleInfo};
+use message::{ModSeq, Uid, UidSet};
+use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
+
+use super::account::{AccountState, Suspects, server_state};
+use super::fetch::{Brought, Wanted, bring};
+use super::recognise::recognise;
+use super::{Context, RunError};
+use crate::ledger::{FolderLedger, Item};
+use crate::plan::{self, HeldState};
+use crate::renames;
+use crate::retry::message_is_due;
+
+/// Rounds of catching up with a mailbox that changes while it is pulled; then the next run goes on.
+const MAX_ROUNDS: u32 = 3;
+/// More vanished messages than this are believed only when a full list of UIDs says the same:
+/// servers have been seen to report living messages as vanished.
+const VANISHED_ON_TRUST: u64 = 20;
+
+/// What is known of a mailbox in the course of a run, over any number of connections.
+pub(super) struct FolderState<'a> {
+    mailbox: MailboxId,
+    listed: &'a Listed,
+    known: Option<MailboxInfo>,
+    may_match: bool,
+    to_prove: &'a mut u64,
+    suspects: Suspects,
+    alone: UidSet,
+    skipped: UidSet,
+    /// Asked for, and not yet delivered: what was on its way when the connection was cut.
+    pending: UidSet,
+    /// Messages gained so far.
+    pub(super) delivered: u64,
+    opened_before: bool,
+}
+
+impl<'a> FolderState<'a> {
+    pub(super) fn new(
+        mailbox: MailboxId,
+        listed: &'a Listed,
+        known: Option<MailboxInfo>,
+        account: &'a mut AccountState,
+    ) -> Self {
+        Self {
+            mailbox,
+            listed,
+            known,
+            may_match: account.may_match,
+            to_prove: &mut account.to_prove,
+            suspects: Suspects::default(),
+            alone: UidSet::new(),
+            skipped: UidSet::new(),
+            pending: UidSet::new(),
+            delivered: 0,
+            opened_before: false,
+        }
+    }
+
+    /// The connection was cut: the message that was on its way may be the reason.
+    pub(super) fn note_cut(&mut self, before_alone: u32, before_skipped: u32) {
+        self.suspects.note(&self.pending);
+        self.alone = self.suspects.cut_at_least(before_alone);
+        self.skipped = self.suspects.cut_at_least(before_skipped);
+    }
+
+    fn held_state(&self) -> Option<HeldState> {
+        let known = self.known.as_ref().filter(|known| known.gone.is_none())?;
+        let epoch = known.epoch.as_ref()?;
+        Some(HeldState {
+            validity: epoch.validity,
+            mark: epoch.mark.clone(),
+            live: epoch.live,
+            unproven: epoch.unproven,
+        })
+    }
+}
+
+/// What the archive holds of the mailbox that was opened.
+struct Held {
+    epoch: EpochId,
+    uids: UidSet,
+    /// Older epochs whose messages are still believed to be on the server.
+    leftovers: Vec<EpochId>,
+    troubles: Vec<TroubleInfo>,
+    unproven: UidSet,
+    modseq: Option<ModSeq>,
+}
+
+/// Brings the mailbox up to date over this connection. After an error it may be called again with
+/// another connection; it goes on from what the archive has.
+pub(super) async fn pull(
+    context: &Context<'_>,
+    session: &mut Session,
+    folder: &mut FolderState<'_>,
+    entry: &mut FolderLedger,
+) -> Result<(), RunError> {
+    let held_state = folder.held_state();
+    let status = folder.listed.status.as_ref().map(server_state);
+    if let (Some(held), Some(server), false) = (&held_state, &status, folder.opened_before) {
+        if plan::is_unchanged(server, held) {
+            entry.on_server = u64::from(server.messages);
+            entry.archived = held.live;
+            return Ok(());
+        }
+    }
+    folder.opened_before = true;
+    let since = held_state.as_ref().and_then(|held| plan::resync_from(status.as_ref(), held));
+    let since = since.map(|(validity, modseq)| Since { validity, modseq });
+    let opened = session.examine(&folder.listed.name, since.clone()).await?;
+    let mut held = open_epoch(context, folder.mailbox, &opened).await?;
+
+    let resynced = opened.resynced && since.is_some_and(|since| Some(since.validity) == opened.uid_validity);
+    let mut server = uids_on_server(session, &opened, &held, resynced).await?;
+    note_flags(context, session, &opened, &held, &server, resynced, entry).await?;
+    let mut exists = u64::from(opened.exists);
+    for round in 1..=MAX_ROUNDS {
+        catch_up(context, session, folder, entry, &mut held, &server, exists).await?;
+        let now = u64::from(session.recount().await?);
+        let whole = server.difference(&held.uids).is_empty();
+        if now == server.len() && (whole || round > 1) {
+            exists = now;
+            break;
+        }
+        exists = now;
+        server = session.uids().await?;
+    }
+    name_what_is_missing(context, folder, entry, &held, &server).await?;
+    entry.on_server = exists;
+    entry.archived = held.uids.intersection(&server).len();
+    if server.len() < exists {
+        entry.error = Some(format!("the server counts {exists} messages but lists only {}", server.len()));
+    }
+    let after_last = server.last().and_then(|last| Uid::new(last.get().saturating_add(1)));
+    let mark = Mark {
+        uid_next: opened.uid_next.max(after_last),
+        highest_modseq: opened.highest_modseq,
+        messages: u32::try_from(exists).unwrap_or(u32::MAX),
+    };
+    let epoch = held.epoch;
+    context.pipeline.ask(move |writer| writer.mark(epoch, &mark)).await
+}
+
+async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined) -> Result<Held, RunError> {
+    let validity = opened.uid_validity;
+    let held = context.pipeline.ask(move |writer| {
+        let epoch = writer.epoch(mailbox, validity)?;
+        let view = writer.view();
+        let epochs = view.epochs(mailbox)?;
+        let mark = epochs.iter().find(|info| info.id == epoch).and_then(|info| info.mark.clone());
+        Ok(Held {
+            epoch,
+            uids: view.held_uids(epoch)?,
+            leftovers: epochs.iter().filter(|info| info.id != epoch && info.live > 0).map(|info| info.id).collect(),
+            troubles: view.troubles(epoch)?,
+            unproven: view.unproven(epoch)?,
+            modseq: mark.and_then(|mark| mark.highest_modseq),
+        })
+    });
+    held.await
+}
+
+/// The server's UIDs: from what QRESYNC told, if its sum agrees with the server's count; else the
+/// full list.
+async fn uids_on_server(
+    session: &mut Session,
+    opened: &Examined,
+    held: &Held,
+    resynced: bool,
+) -> Result<UidSet, RunError> {
+    if opened.exists == 0 {
+        return Ok(UidSet::new());
+    }
+    if resynced {
+        let mut told = held.uids.clone();
+        held.troubles.iter().for_each(|trouble| told.insert(trouble.uid));
+        told = told.difference(&opened.vanished);
+        opened.changed.iter().for_each(|change| told.insert(change.uid));
+        let few_vanished = held.uids.difference(&told).len() <= VANISHED_ON_TRUST;
+        if told.len() == u64::from(opened.exists) && few_vanished {
+            return Ok(told);
+        }
+    }
+    Ok(session.uids().await?)
+}
+
+/// Records flags that are not as the archive has them: what QRESYNC told, what changed since the
+/// mark, or, on a server that has neither, a comparison of all of them.
+async fn note_flags(
+    context: &Context<'_>,
+    session: &mut Session,
+    opened: &Examined,
+    held: &Held,
+    server: &UidSet,
+    resynced: bool,
+    entry: &mut FolderLedger,
+) -> Result<(), RunError> {
+    let epoch = held.epoch;
+    if resynced {
+        entry.flags_changed += record_flags(context, epoch, opened.changed.clone()).await?;
+        return Ok(());
+    }
+    let known = held.uids.intersection(server);
+    if opened.highest_modseq.is_some() && opened.highest_modseq == held.modseq {
+        return Ok(());
+    }
+    let since = held.modseq.filter(|&then| opened.highest_modseq.is_some_and(|now| now >= then));
+    for window in plan::windows(&known) {
+        let mut changes = Vec::new();
+        session.flags(&window, since, &mut |change: FlagChange| changes.push(change)).await?;
+        entry.flags_changed += record_flags(context, epoch, changes).await?;
+    }
+    Ok(())
+}
+
+async fn record_flags(context: &Context<'_>, epoch: EpochId, changes: Vec<FlagChange>) -> Result<u64, RunError> {
+    let record = context.pipeline.ask(move |writer| {
+        changes.iter().try_fold(0, |changed, change| {
+            Ok(changed + u64::from(writer.set_flags(epoch, change.uid, &change.flags)?))
+        })
+    });
+    record.await
+}
+
+/// One round: what has vanished is recorded, what the archive has under another UID is recognised,
+/// the rest is fetched.
+async fn catch_up(
+    context: &Context<'_>,
+    session: &mut Session,
+    folder: &mut FolderState<'_>,
+    entry: &mut FolderLedger,
+    held: &mut Held,
+    server: &UidSet,
+    exists: u64,
+) -> Result<(), RunError> {
+    let epoch = held.epoch;
+    let gone = held.uids.difference(server);
+    // A list that is shorter than the server's own count says nothing about what is not in it.
+    if !gone.is_empty() && server.len() >= exists {
+        entry.vanished += gone.len();
+        held.uids = held.uids.difference(&gone);
+        context.pipeline.ask(move |writer| writer.vanished(epoch, &gone)).await?;
+    }
+    let (now, skipped) = (context.run.number(), &folder.skipped);
+    let resting = held.troubles.iter().filter(|trouble| !message_is_due(trouble.attempts, trouble.last_run.number(), now));
+    let left_out: UidSet = resting.map(|trouble| trouble.uid).chain(skipped.iter()).collect();
+    let mut missing = server.difference(&held.uids).difference(&left_out);
+
+    let mut surveyed = Vec::new();
+    let mut surveyed_set = UidSet::new();
+    if folder.may_match {
+        for window in plan::windows(&missing) {
+            surveyed = survey(session, &window).await?;
+            let found = recognise(context, session, epoch, &surveyed, &mut entry.bytes_fetched).await?;
+            entry.matched_by_header += found.len();
+            entry.new += found.len();
+            folder.delivered += found.len();
+            held.uids.extend_from(&found);
+            surveyed.retain(|message| !found.contains(message.uid));
+            surveyed_set = window;
+        }
+        missing = missing.difference(&held.uids);
+    }
+    for leftover in std::mem::take(&mut held.leftovers) {
+        let ended = context.pipeline.ask(move |writer| {
+            let count = writer.view().held_uids(leftover)?.len();
+            writer.end_epoch(leftover).map(|()| count)
+        });
+        let before = ended.await?;
+        entry.vanished += before.saturating_sub(server.len());
+    }
+    prove(context, session, folder, entry, held, server).await?;
+    for window in plan::windows(&missing) {
+        // A few new messages were surveyed a moment ago, to recognise them.
+        let messages = if window.difference(&surveyed_set).is_empty() && missing.len() <= plan::WINDOW_MESSAGES {
+            std::mem::take(&mut surveyed)
+        } else {
+            survey(session, &window).await?
+        };
+        let wanted = Wanted { epoch, messages, prove: false };
+        let octets = wanted.messages.iter().map(|message| message.size).sum();
+        context.progress.folder_begins(&entry.folder, wanted.messages.len() as u64, octets);
+        let stored = fetch_and_account(context, session, folder, entry, &wanted).await?;
+        entry.new += stored.len();
+        held.uids.extend_from(&stored);
+    }
+    Ok(())
+}
+
+/// Fetches, and returns what the archive has taken. What failed is recorded with its reason.
+async fn fetch_and_account(
+    context: &Context<'_>,
+    session: &mut Session,
+    folder: &mut FolderState<'_>,
+    entry: &mut FolderLedger,
+    wanted: &Wanted,
+) -> Result<UidSet, RunError> {
+    let mut brought = Brought::default();
+    let result = bring(context, session, wanted, &folder.alone, &mut brought, &mut entry.bytes_fetched).await;
+    folder.delivered += brought.delivered.len();
+    let asked: UidSet = wanted.messages.iter().map(|message| message.uid).collect();
+    folder.pending = asked.difference(&brought.delivered);
+    if result.is_err() {
+        // The entry counts what is stored; the caller will not come back here for it.
+        entry.new += if wanted.prove { 0 } else { brought.delivered.len() };
+    }
+    result?;
+    context.pipeline.flush().await?;
+    let spoilt = context.pipeline.take_spoilt();
+    let spoilt_uids: UidSet = spoilt.iter().map(|(uid, _)| *uid).collect();
+    for (uid, why) in spoilt.into_iter().chain(brought.refused) {
+        note_failure(context, wanted.epoch, entry, uid, why).await?;
+    }
+    Ok(brought.delivered.difference(&spoilt_uids))
+}
+
+async fn note_failure(
+    context: &Context<'_>,
+    epoch: EpochId,
+    entry: &mut FolderLedger,
+    uid: Uid,
+    why: String,
+) -> Result<(), RunError> {
+    if entry.failed.iter().any(|item| item.uid == uid.get()) {
+        return Ok(());
+    }
+    entry.failed.push(Item { uid: uid.get(), why: why.clone() });
+    context.pipeline.ask(move |writer| writer.trouble(epoch, uid, &why)).await
+}
+
+/// Compares the bytes of some messages that earlier runs recognised by header only.
+async fn prove(
+    context: &Context<'_>,
+    session: &mut Session,
+    folder: &mut FolderState<'_>,
+    entry: &mut FolderLedger,
+    held: &mut Held,
+    server: &UidSet,
+) -> Result<(), RunError> {
+    let unproven = std::mem::take(&mut held.unproven).intersection(server).intersection(&held.uids);
+    let sample: UidSet = unproven.iter().take(usize::try_from(*folder.to_prove).unwrap_or(usize::MAX)).collect();
+    if sample.is_empty() {
+        return Ok(());
+    }
+    *folder.to_prove -= sample.len();
+    let wanted = Wanted { epoch: held.epoch, messages: survey(session, &sample).await?, prove: true };
+    fetch_and_account(context, session, folder, entry, &wanted).await?;
+    Ok(())
+}
+
+/// Names every message that the server has and the archive has not, with the reason.
+async fn name_what_is_missing(
+    context: &Context<'_>,
+    folder: &FolderState<'_>,
+    entry: &mut FolderLedger,
+    held: &Held,
+    server: &UidSet,
+) -> Result<(), RunError> {
+    let missing = server.difference(&held.uids);
+    for uid in missing.iter() {
+        let trouble = held.troubles.iter().find(|trouble| trouble.uid == uid);
+        if entry.failed.iter().any(|item| item.uid == uid.get()) {
+            continue;
+        } else if folder.skipped.contains(uid) {
+            let why = "the connection is cut whenever it is fetched".to_owned();
+            note_failure(context, held.epoch, entry, uid, why).await?;
+        } else if let Some(trouble) = trouble {
+            let why = format!("failed in {} runs, will be tried again later: {}", trouble.attempts, trouble.reason);
+            entry.skipped.push(Item { uid: uid.get(), why });
+        } else {
+            note_failure(context, held.epoch, entry, uid, "the server lists it but does not send it".to_owned()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn survey(session: &mut Session, uids: &UidSet) -> Result<Vec<Surveyed>, RunError> {
+    let mut messages = Vec::new();
+    session.survey(uids, &mut |message| messages.push(message)).await?;
+    messages.retain(|message: &Surveyed| uids.contains(message.uid));
+    messages.sort_by_key(|message| message.uid);
+    messages.dedup_by_key(|message| message.uid);
+    Ok(messages)
+}
+
+/// Whether the mailbox that is open has the messages of this mailbox of the archive, by UID, size
+/// and INTERNALDATE: then it was renamed. Fetches no content.
+pub(super) async fn has_the_messages_of(
+    context: &Context<'_>,
+    session: &mut Session,
+    mailbox: MailboxId,
+) -> Result<bool, RunError> {
+    let held = context.pipeline.ask(move |writer| {
+        let newest = writer.view().mailbox(mailbox)?.and_then(|info| info.epoch);
+        newest.map(|epoch| Ok((epoch.id, writer.view().held_uids(epoch.id)?))).transpose()
+    });
+    let Some((epoch, uids)) = held.await? else { return Ok(false) };
+    for window in plan::windows(&uids) {
+        let (Some(first), Some(last)) = (window.first(), window.last()) else { continue };
+        let known = context.pipeline.ask(move |writer| writer.view().survey_in(epoch, first..=last)).await?;
+        let known: Vec<_> = known.into_iter().map(|(uid, size, date, _)| (uid, size, date.unix())).collect();
+        let now = survey(session, &window).await?;
+        let now: Vec<_> = now.into_iter().map(|message| (message.uid, message.size, message.internal_date.unix())).collect();
+        if !renames::is_same(&known, &now) {
+            return Ok(false);
+        }
+    }
+    Ok(!uids.is_empty())
+}

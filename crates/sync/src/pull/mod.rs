@@ -1,0 +1,230 @@
+//! One run of one account: pull what the archive lacks, record what changed, and account for it all.
+//!
+//! [`pull`] is the door. Inside, `account` goes through the folders and survives cut connections,
+//! `folder` brings one mailbox up to date, `fetch` brings messages, `recognise` spares those that
+//! the archive has under another UID, and `pipeline` carries the bytes to the archive.
+//!
+//! The rule that must never break: a ledger says `ok` only when, in every wanted folder, the count
+//! that the server gave at the end equals the number of those messages that the archive has on disk.
+
+mod account;
+mod fetch;
+mod folder;
+mod pipeline;
+mod recognise;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::{AccountId, RunId, Writer};
+use remote::imap::Session;
+use remote::{Credentials, Endpoint};
+
+use crate::filter::FolderFilter;
+use crate::ledger::{Ledger, Outcome, Totals, rfc3339};
+use crate::surroundings::{Clock, Progress, Stop};
+use crate::watchdog::Watchdog;
+use pipeline::{CommitPolicy, Desk, Pipeline};
+
+/// What to pull, from where, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The account's name in the configuration: its identity in the archive.
+    pub account: String,
+    /// The server.
+    pub endpoint: Endpoint,
+    /// Who we are to it.
+    pub credentials: Credentials,
+    /// Which folders are wanted.
+    pub filter: FolderFilter,
+    /// The bounds of the run.
+    pub limits: PullLimits,
+}
+
+/// The bounds of a run.
+#[derive(Clone, Debug)]
+pub struct PullLimits {
+    /// A commit after so many octets of new blobs: what an interruption can cost at most.
+    pub commit_bytes: u64,
+    /// And after so much time.
+    pub commit_interval: Duration,
+    /// Free space that must remain on the archive's disk; below it nothing is fetched.
+    pub reserve_bytes: u64,
+    /// Octets of message content that this run may fetch, `None` for any number.
+    pub max_bytes: Option<u64>,
+    /// When a loss is suspicious.
+    pub watchdog: Watchdog,
+    /// The bounds of the conversation with the server.
+    pub remote: remote::Limits,
+}
+
+impl Default for PullLimits {
+    fn default() -> Self {
+        Self {
+            commit_bytes: 32 << 20,
+            commit_interval: Duration::from_secs(5),
+            reserve_bytes: 1 << 30,
+            max_bytes: None,
+            watchdog: Watchdog::default(),
+            remote: remote::Limits::default(),
+        }
+    }
+}
+
+/// Why a run, or a part of it, ended early.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("{0}")]
+    Remote(Arc<remote::Error>),
+    #[error("{0}")]
+    Archive(Arc<archive::Error>),
+    #[error(
+        "only {free} bytes are free on the archive's disk, less than the reserve of {reserve} ([archive] reserve); \
+         make room and run again"
+    )]
+    DiskReserve { free: u64, reserve: u64 },
+    #[error("interrupted; the next run goes on from here")]
+    Stopped,
+    #[error("the day's budget of {0} bytes (max_bytes_per_day) is spent; a later run goes on from here")]
+    Budget(u64),
+    #[error("the network runtime cannot be started: {0}")]
+    Runtime(String),
+    #[error("the archive's thread has ended")]
+    PipelineGone,
+}
+
+impl From<remote::Error> for RunError {
+    fn from(error: remote::Error) -> Self {
+        Self::Remote(Arc::new(error))
+    }
+}
+
+/// What every room of a run needs.
+pub(crate) struct Context<'a> {
+    job: &'a Job,
+    pipeline: Pipeline,
+    progress: &'a dyn Progress,
+    stop: &'a Stop,
+    account: AccountId,
+    run: RunId,
+    /// Octets of content that this run has fetched in the folders before the present one.
+    fetched_before: u64,
+}
+
+impl Context<'_> {
+    /// Whether the run may fetch more, when the present folder has fetched so many octets.
+    fn may_go_on(&self, fetched_in_folder: u64) -> Result<(), RunError> {
+        if self.stop.requested() {
+            return Err(RunError::Stopped);
+        }
+        match self.job.limits.max_bytes {
+            Some(most) if self.fetched_before + fetched_in_folder >= most => Err(RunError::Budget(most)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs the job to its end, whatever happens on the way: what failed is in the ledger, and what was
+/// brought before it failed is in the archive.
+///
+/// The archive works on the calling thread; network and splitter have threads of their own.
+pub fn pull(writer: &mut Writer, job: &Job, clock: &dyn Clock, progress: &dyn Progress, stop: &Stop) -> Ledger {
+    let mut ledger = Ledger {
+        account: job.account.clone(),
+        protocol: "imap",
+        started: rfc3339(clock.unix_ms()),
+        finished: String::new(),
+        outcome: Outcome::Failed,
+        suspicious: false,
+        warnings: Vec::new(),
+        error: None,
+        totals: Totals::default(),
+        excluded: Vec::new(),
+        folders: Vec::new(),
+    };
+    if let Err(error) = run(writer, job, clock, progress, stop, &mut ledger) {
+        ledger.error = Some(error.to_string());
+    }
+    ledger.totals = Totals::of(&ledger.folders);
+    ledger.finished = rfc3339(clock.unix_ms());
+    ledger
+}
+
+fn run(
+    writer: &mut Writer,
+    job: &Job,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    stop: &Stop,
+    ledger: &mut Ledger,
+) -> Result<(), RunError> {
+    let from_archive = |error| RunError::Archive(Arc::new(error));
+    let account = writer.account(&job.account, "imap").map_err(from_archive)?;
+    let run = writer.begin_run(account, clock.unix_ms()).map_err(from_archive)?;
+    let before = writer.view().totals(Some(account)).map_err(from_archive)?;
+    let policy = CommitPolicy {
+        bytes: job.limits.commit_bytes,
+        interval: job.limits.commit_interval,
+        reserve_bytes: job.limits.reserve_bytes,
+    };
+
+    let (pipeline, splitter, tasks) = pipeline::pipeline();
+    let context = Context { job, pipeline, progress, stop, account, run, fetched_before: 0 };
+    let mut desk = Desk::new(writer, clock, policy);
+    let result = std::thread::scope(|scope| {
+        scope.spawn(move || splitter.run());
+        let engine = scope.spawn(|| on_a_runtime(account::pull(context, ledger)));
+        desk.run(&tasks);
+        // A panic in the engine is a fault of ours; the other accounts must not suffer from it.
+        engine.join().unwrap_or_else(|_| Err(RunError::PipelineGone))
+    });
+    drop(desk);
+    let committed = writer.commit().map_err(from_archive);
+    let result = result.and(committed.map(|_| ()));
+
+    // What is missing is known only now that the last commit is on disk, or is not.
+    ledger.outcome = outcome(ledger, result.as_ref().err());
+    ledger.error = result.as_ref().err().map(ToString::to_string);
+    ledger.totals = Totals::of(&ledger.folders);
+    ledger.finished = rfc3339(clock.unix_ms());
+    let after = writer.view().totals(Some(account)).map_err(from_archive)?;
+    let lost = before.placements.saturating_sub(after.placements);
+    if job.limits.watchdog.account_is_suspicious(before.placements, lost) {
+        ledger.suspicious = true;
+        let text = format!("{lost} of {} messages of this account are no longer on the server", before.placements);
+        ledger.warnings.push(text);
+    }
+    let json = serde_json::to_string(&ledger).unwrap_or_default();
+    writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json).map_err(from_archive)?;
+    writer.commit().map_err(from_archive)?;
+    Ok(())
+}
+
+fn outcome(ledger: &Ledger, error: Option<&RunError>) -> Outcome {
+    let disk = matches!(error, Some(RunError::Archive(_) | RunError::DiskReserve { .. } | RunError::PipelineGone));
+    let some_folder_done = ledger.folders.iter().any(|folder| folder.error.is_none());
+    if disk || !some_folder_done {
+        Outcome::Failed
+    } else if error.is_none() && ledger.folders.iter().all(crate::ledger::FolderLedger::is_whole) {
+        Outcome::Ok
+    } else {
+        Outcome::Partial
+    }
+}
+
+fn on_a_runtime<R>(work: impl Future<Output = Result<R, RunError>>) -> Result<R, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| RunError::Runtime(error.to_string()))?.block_on(work)
+}
+
+/// Logs in, lists the wanted folders, and logs out: what `check-config --connect` does.
+///
+/// # Errors
+/// Why the server cannot be used as configured.
+pub async fn probe(job: &Job) -> Result<Vec<String>, remote::Error> {
+    let mut session = Session::open(&job.endpoint, &job.credentials, &job.limits.remote).await?;
+    let listed = session.list().await?;
+    session.logout().await;
+    let names = listed.iter().filter(|folder| folder.selectable && !folder.outside);
+    Ok(names.map(|folder| folder.name.text()).filter(|name| job.filter.wants(name)).collect())
+}

@@ -1,0 +1,282 @@
+//! The pipeline from the wire to the disk: three threads, one way, no back and forth.
+//!
+//! ```text
+//! network thread ── whole messages or slices ──> splitter thread ── pieces ──> archive thread
+//!   (tokio)                                       BLAKE3, split, proof           blocks, zstd, commit
+//! ```
+//!
+//! Order is kept from end to end, so the archive's tasks (questions, records, commits) run in the
+//! order in which the engine issued them, and a [`Pipeline::flush`] is enough to know that all that
+//! was fetched before it has reached the archive. Back-pressure is a budget of octets in flight: a
+//! message is taken off the wire only when there is room for it, and its share is given back when
+//! the archive has taken it. So memory does not grow with the mailbox.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use archive::{EpochId, NewPlacement, Proof, Writer};
+use bytes::Bytes;
+use message::split::{Piece, SplitMessage, Splitter};
+use message::{Flags, InternalDate, Uid, UidSet};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::RunError;
+use crate::surroundings::Clock;
+
+/// Octets of messages between the wire and the archive. A larger message waits until it is alone.
+const BUDGET_BYTES: u32 = 24 << 20;
+const PERMIT_BYTES: u32 = 1 << 10;
+
+/// When what has been put is made durable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommitPolicy {
+    /// After so many octets of plain blobs.
+    pub(crate) bytes: u64,
+    /// Or after so much time, if anything was put.
+    pub(crate) interval: Duration,
+    /// Free space that must remain on the archive's disk.
+    pub(crate) reserve_bytes: u64,
+}
+
+/// Where a message lay and what the server said of it.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) epoch: EpochId,
+    pub(crate) uid: Uid,
+    pub(crate) flags: Flags,
+    pub(crate) internal_date: InternalDate,
+    /// Whether it was fetched only to prove a match by header.
+    pub(crate) proves: bool,
+}
+
+/// A share of the budget, given back when dropped.
+pub(crate) struct Share(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
+
+enum Raw {
+    Whole { arrived: Arrived, bytes: Bytes, share: Share },
+    Slice { bytes: Bytes, share: Share },
+    EndOfSlices(Arrived),
+    AbortSlices,
+    Task(Task),
+}
+
+/// The archive thread's work.
+pub(super) type Task = Box<dyn FnOnce(&mut Desk<'_>) + Send>;
+
+/// The engine's end of the pipeline.
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    to_splitter: mpsc::Sender<Raw>,
+    budget: Arc<Semaphore>,
+    spoilt: Arc<Mutex<Vec<(Uid, String)>>>,
+}
+
+/// The splitter thread's end.
+pub(super) struct SplitterEnd {
+    from_engine: mpsc::Receiver<Raw>,
+    to_archive: mpsc::Sender<Task>,
+    spoilt: Arc<Mutex<Vec<(Uid, String)>>>,
+}
+
+/// Makes the pipeline: the engine's end, the splitter's end, and the archive thread's queue.
+pub(super) fn pipeline() -> (Pipeline, SplitterEnd, mpsc::Receiver<Task>) {
+    let (to_splitter, from_engine) = mpsc::channel();
+    let (to_archive, tasks) = mpsc::channel();
+    let spoilt = Arc::default();
+    let budget = Arc::new(Semaphore::new((BUDGET_BYTES / PERMIT_BYTES) as usize));
+    let engine = Pipeline { to_splitter, budget, spoilt: Arc::clone(&spoilt) };
+    (engine, SplitterEnd { from_engine, to_archive, spoilt }, tasks)
+}
+
+impl Pipeline {
+    /// Waits until there is room for so many octets.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<Share, RunError> {
+        let wanted = u32::try_from(bytes).unwrap_or(u32::MAX).div_ceil(PERMIT_BYTES);
+        let permits = wanted.clamp(1, BUDGET_BYTES / PERMIT_BYTES);
+        let permit = Arc::clone(&self.budget).acquire_many_owned(permits).await;
+        permit.map(Share).map_err(|_| RunError::PipelineGone)
+    }
+
+    /// A whole message.
+    pub(crate) fn message(&self, arrived: Arrived, bytes: Bytes, share: Share) -> Result<(), RunError> {
+        self.send(Raw::Whole { arrived, bytes, share })
+    }
+
+    /// The next slice of the one message that is on its way in slices.
+    pub(crate) fn slice(&self, bytes: Bytes, share: Share) -> Result<(), RunError> {
+        self.send(Raw::Slice { bytes, share })
+    }
+
+    /// All slices of the message are there.
+    pub(crate) fn end_of_slices(&self, arrived: Arrived) -> Result<(), RunError> {
+        self.send(Raw::EndOfSlices(arrived))
+    }
+
+    /// The slices so far are of no use.
+    pub(crate) fn abort_slices(&self) -> Result<(), RunError> {
+        self.send(Raw::AbortSlices)
+    }
+
+    /// Runs a question or a record on the archive thread, after everything sent before it.
+    ///
+    /// # Errors
+    /// The archive's own, also one that an earlier message met: then nothing more can be stored.
+    pub(crate) async fn ask<R: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Writer) -> Result<R, archive::Error> + Send + 'static,
+    ) -> Result<R, RunError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Raw::Task(Box::new(move |desk| {
+            let result = desk.attempt(task);
+            // The engine may have stopped waiting; then nobody needs the answer.
+            let _ = reply.send(result);
+        })))?;
+        answer.await.map_err(|_| RunError::PipelineGone)?
+    }
+
+    /// Waits until all that was sent has reached the archive.
+    pub(crate) async fn flush(&self) -> Result<(), RunError> {
+        self.ask(|_| Ok(())).await
+    }
+
+    /// Makes all that was sent durable.
+    pub(crate) async fn commit(&self) -> Result<(), RunError> {
+        self.ask(|writer| writer.commit().map(|_| ())).await
+    }
+
+    /// Messages that could not be taken apart and put together again to the same bytes since the
+    /// last call, and why: memory or processor at fault.
+    pub(crate) fn take_spoilt(&self) -> Vec<(Uid, String)> {
+        std::mem::take(&mut *self.spoilt.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn send(&self, raw: Raw) -> Result<(), RunError> {
+        self.to_splitter.send(raw).map_err(|_| RunError::PipelineGone)
+    }
+}
+
+impl SplitterEnd {
+    /// The splitter thread: until the engine hangs up.
+    pub(super) fn run(self) {
+        let mut sliced = Splitter::new();
+        while let Ok(raw) = self.from_engine.recv() {
+            let mut pieces = Vec::new();
+            let mut keep = |piece| pieces.push(piece);
+            let task: Task = match raw {
+                Raw::Task(task) => task,
+                Raw::AbortSlices => {
+                    sliced = Splitter::new();
+                    continue;
+                }
+                Raw::Slice { bytes, share } => {
+                    sliced.push(&bytes, &mut keep);
+                    Box::new(move |desk| desk.put(pieces, Some(share)))
+                }
+                Raw::EndOfSlices(arrived) => {
+                    let whole = std::mem::take(&mut sliced).finish(&mut keep);
+                    let Some(message) = self.sound(arrived.uid, whole) else { continue };
+                    Box::new(move |desk| desk.store(arrived, &message, pieces, None))
+                }
+                Raw::Whole { arrived, bytes, share } => {
+                    let mut splitter = Splitter::new();
+                    splitter.push(&bytes, &mut keep);
+                    let Some(message) = self.sound(arrived.uid, splitter.finish(&mut keep)) else { continue };
+                    Box::new(move |desk| desk.store(arrived, &message, pieces, Some(share)))
+                }
+            };
+            if self.to_archive.send(task).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn sound(&self, uid: Uid, split: Result<SplitMessage, message::split::SplitError>) -> Option<SplitMessage> {
+        let note = |error: message::split::SplitError| {
+            self.spoilt.lock().unwrap_or_else(PoisonError::into_inner).push((uid, error.to_string()));
+        };
+        split.map_err(note).ok()
+    }
+}
+
+/// The archive thread: the writer, and when it commits.
+pub(super) struct Desk<'a> {
+    writer: &'a mut Writer,
+    clock: &'a dyn Clock,
+    policy: CommitPolicy,
+    committed_at: Duration,
+    /// After the first failure nothing more is stored: what is not committed does not count.
+    failure: Option<RunError>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(writer: &'a mut Writer, clock: &'a dyn Clock, policy: CommitPolicy) -> Self {
+        Self { writer, clock, policy, committed_at: clock.monotonic(), failure: None }
+    }
+
+    /// Until the splitter hangs up. What is not committed then is dropped by the writer.
+    pub(super) fn run(&mut self, tasks: &mpsc::Receiver<Task>) {
+        loop {
+            match tasks.recv_timeout(self.policy.interval) {
+                Ok(task) => task(self),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            self.commit_if_due();
+        }
+    }
+
+    fn attempt<R>(&mut self, task: impl FnOnce(&mut Writer) -> Result<R, archive::Error>) -> Result<R, RunError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        task(self.writer).map_err(|error| self.fail(RunError::Archive(Arc::new(error))))
+    }
+
+    fn fail(&mut self, failure: RunError) -> RunError {
+        self.failure.get_or_insert(failure).clone()
+    }
+
+    fn put(&mut self, pieces: Vec<Piece>, share: Option<Share>) {
+        // A failure is kept and told at the next question.
+        let _ = self.attempt(|writer| pieces.into_iter().try_for_each(|piece| writer.put_blob(piece)));
+        drop(share);
+    }
+
+    fn store(&mut self, arrived: Arrived, message: &SplitMessage, pieces: Vec<Piece>, share: Option<Share>) {
+        self.put(pieces, share);
+        let Arrived { epoch, uid, flags, internal_date, proves } = arrived;
+        let _ = self.attempt(|writer| {
+            writer.put_message(message)?;
+            if proves && writer.view().placement(epoch, uid)?.is_some_and(|held| held.message == message.key) {
+                return writer.proven(epoch, &UidSet::from_iter([uid]));
+            }
+            let placement = NewPlacement { message: message.key, internal_date, flags, proof: Proof::Bytes };
+            writer.place(epoch, uid, placement)
+        });
+    }
+
+    fn commit_if_due(&mut self) {
+        let put = self.writer.uncommitted_bytes();
+        let elapsed = self.clock.monotonic().saturating_sub(self.committed_at);
+        if self.failure.is_some() || put == 0 || (put < self.policy.bytes && elapsed < self.policy.interval) {
+            return;
+        }
+        let _ = self.attempt(|writer| writer.commit().map(|_| ()));
+        self.committed_at = self.clock.monotonic();
+        self.keep_the_reserve();
+    }
+
+    /// A full disk is noticed before it is full.
+    fn keep_the_reserve(&mut self) {
+        match self.writer.free_bytes() {
+            Ok(free) if free < self.policy.reserve_bytes => {
+                self.fail(RunError::DiskReserve { free, reserve: self.policy.reserve_bytes });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.fail(RunError::Archive(Arc::new(error)));
+            }
+        }
+    }
+}
