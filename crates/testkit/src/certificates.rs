@@ -40,7 +40,8 @@ impl Certificates {
         let mut authority = CertificateParams::new(Vec::new()).expect("no names to be wrong");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.distinguished_name.push(rcgen::DnType::CommonName, "restante test authority");
-        let issuer = CertifiedIssuer::self_signed(authority, key()).expect("the authority's parameters are sound");
+        let issuer =
+            CertifiedIssuer::self_signed(authority, key()).expect("the authority's parameters are sound");
 
         let names = match flaw {
             Flaw::OtherName => vec!["mail.example.org".to_owned()],

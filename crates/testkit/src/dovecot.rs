@@ -102,8 +102,11 @@ impl Dovecot {
         dovecot.give_to_mail_user(&dovecot.path("mail"))?;
         let configuration = dovecot.configuration(options);
         fs::write(dovecot.path("dovecot.conf"), configuration)?;
-        let status =
-            Command::new(program).arg("-c").arg(dovecot.path("dovecot.conf")).stdin(Stdio::null()).status()?;
+        let status = Command::new(program)
+            .arg("-c")
+            .arg(dovecot.path("dovecot.conf"))
+            .stdin(Stdio::null())
+            .status()?;
         if !status.success() {
             return Err(io::Error::other(format!("{status}: {}", dovecot.log())));
         }
@@ -171,7 +174,8 @@ impl Dovecot {
         for entry in fs::read_dir(&maildir).expect("the folder is there") {
             let path = entry.expect("the folder can be read").path();
             let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            if name.starts_with("dovecot.index") || name == "dovecot-uidlist" || name == "dovecot.list.index" {
+            if name.starts_with("dovecot.index") || name == "dovecot-uidlist" || name == "dovecot.list.index"
+            {
                 fs::remove_file(&path).expect("an index file can be removed");
             }
         }

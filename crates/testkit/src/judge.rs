@@ -95,7 +95,8 @@ impl Judge {
     pub fn mailboxes(&mut self) -> Vec<String> {
         let responses = self.ok("LIST \"\" \"*\"");
         let listed = responses.iter().filter_map(|response| response.text.strip_prefix("* LIST "));
-        let selectable = listed.filter(|text| !text.contains("\\Noselect") && !text.contains("\\NonExistent"));
+        let selectable =
+            listed.filter(|text| !text.contains("\\Noselect") && !text.contains("\\NonExistent"));
         selectable.map(|text| listed_name(text).expect("a name follows the delimiter")).collect()
     }
 
@@ -103,7 +104,10 @@ impl Judge {
     #[must_use]
     pub fn uid_validity(&mut self, mailbox: &str) -> u32 {
         let responses = self.ok(&format!("STATUS {} (UIDVALIDITY)", quoted(mailbox)));
-        responses.iter().find_map(|response| number_after(&response.text, "UIDVALIDITY ")).expect("STATUS tells it")
+        responses
+            .iter()
+            .find_map(|response| number_after(&response.text, "UIDVALIDITY "))
+            .expect("STATUS tells it")
     }
 
     /// Every message of a mailbox, opened read-only.

@@ -36,7 +36,6 @@ impl Ended {
     ///
     /// # Panics
     /// When it is another one; says what the program said.
-    #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         let stdout = String::from_utf8_lossy(&self.stdout);
         assert_eq!(self.code, Some(code), "stdout: {stdout}\nstderr: {}", self.stderr);

@@ -1,0 +1,237 @@
+//! A mailbox goes in and comes out: the main job, on a real Dovecot.
+
+use std::fs;
+
+use restante_tests::{ACCOUNT, NAMES, World, date, fill, mail};
+use testkit::dovecot::Options;
+
+/// A mailbox with what makes trouble: nested, non-ASCII, quoted names, a folder that is not wanted,
+/// an empty one, and copies of one message in several folders.
+fn filled(options: &Options, account: &str) -> Option<World> {
+    let world = World::with(options, account)?;
+    let mut judge = world.judge();
+    for (_, wire) in NAMES {
+        judge.create(wire);
+    }
+    for name in ["Sent", "Work", "Work/R&-D", "Queries \"quoted\" (2020)", "back\\slash", "Empty", "Junk"] {
+        judge.create(name);
+    }
+    fill(&mut judge, "INBOX", 0..120);
+    fill(&mut judge, "Sent", 100..140);
+    fill(&mut judge, "Work/R&-D", 140..150);
+    fill(&mut judge, "Queries \"quoted\" (2020)", 150..153);
+    fill(&mut judge, "back\\slash", 153..154);
+    fill(&mut judge, NAMES[1].1, 0..5);
+    Some(world)
+}
+
+#[test]
+fn a_mailbox_comes_back_byte_for_byte_and_a_second_run_fetches_nothing() {
+    let Some(world) = filled(&Options::default(), "") else { return };
+    let ledger = world.run_now();
+    assert_eq!(ledger["outcome"], "ok");
+    assert_eq!(ledger["totals"]["on_server"], 179);
+    assert_eq!(ledger["totals"]["archived"], 179);
+    world.assert_archive_equals_server();
+
+    let again = world.run_now();
+    assert_eq!(again["outcome"], "ok");
+    assert_eq!(again["totals"]["bytes_fetched"], 0);
+    assert_eq!(again["totals"]["new"], 0);
+    assert_eq!(again["totals"]["archived"], 179);
+    world.run(0, &["verify"]);
+}
+
+#[test]
+fn nothing_is_touched_on_the_server() {
+    let Some(world) = filled(&Options::default(), "") else { return };
+    let read = |world: &World| {
+        let mut judge = world.judge();
+        judge.mailboxes().into_iter().map(|mailbox| (judge.messages(&mailbox), mailbox)).collect::<Vec<_>>()
+    };
+    let before = read(&world);
+    let _ = world.run_now();
+    assert!(read(&world) == before, "the run changed the mailbox");
+}
+
+#[test]
+fn a_server_without_any_extension_is_backed_up_as_well() {
+    let bare = Options::default().with_capabilities("IMAP4rev1");
+    let Some(world) = filled(&bare, "") else { return };
+    assert_eq!(world.run_now()["outcome"], "ok");
+    world.assert_archive_equals_server();
+
+    let mut judge = world.judge();
+    judge.store_flags("INBOX", "3", "\\Flagged Later");
+    judge.expunge("INBOX", "5:7");
+    fill(&mut judge, "INBOX", 300..303);
+    let ledger = world.run_now();
+    let counted = |key: &str| ledger["totals"][key].as_u64();
+    assert_eq!((counted("flags_changed"), counted("vanished"), counted("new")), (Some(1), Some(3), Some(3)));
+    world.assert_archive_equals_server();
+}
+
+#[test]
+fn changes_on_the_server_are_followed_and_the_past_is_kept() {
+    let Some(world) = filled(&Options::default(), "") else { return };
+    let _ = world.run_now();
+    let mut judge = world.judge();
+    judge.store_flags("INBOX", "1:2", "\\Deleted \\Seen");
+    judge.expunge("Sent", "1:4");
+    judge.move_to("INBOX", "10", "Work");
+    fill(&mut judge, "INBOX", 200..210);
+    let ledger = world.run_now();
+    assert_eq!(ledger["outcome"], "ok");
+    assert_eq!(ledger["totals"]["vanished"], 5);
+    assert_eq!(ledger["totals"]["new"], 11);
+    world.assert_archive_equals_server();
+
+    let out = world.path("with-deleted");
+    let target = out.to_str().expect("a plain path");
+    world.run(0, &["export", ACCOUNT, target, "--format", "eml", "--folder", "Sent", "--deleted"]);
+    let files = fs::read_dir(out.join("Sent")).expect("the folder is exported");
+    let messages = files
+        .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|e| e == "eml")));
+    assert_eq!(messages.count(), 40, "what vanished from the server is still in the archive");
+}
+
+#[test]
+fn only_wanted_folders_are_pulled_and_the_others_are_named() {
+    let Some(world) = filled(&Options::default(), "exclude = [\"Junk\", \"Work*\"]\n") else { return };
+    let ledger = world.run_now();
+    let folders: Vec<&str> = ledger["folders"]
+        .as_array()
+        .expect("folders")
+        .iter()
+        .filter_map(|folder| folder["folder"].as_str())
+        .collect();
+    assert!(
+        folders.contains(&"INBOX") && !folders.iter().any(|name| name.starts_with("Work")),
+        "{folders:?}"
+    );
+    let mut excluded: Vec<&str> =
+        ledger["excluded"].as_array().expect("a list").iter().filter_map(|n| n.as_str()).collect();
+    excluded.sort_unstable();
+    assert_eq!(excluded, ["Junk", "Work", "Work/R&D"]);
+}
+
+#[test]
+fn tls_is_spoken_and_its_faults_are_told() {
+    let Some(world) = World::new() else { return };
+    fill(&mut world.judge(), "INBOX", 0..3);
+    let authority = world.dovecot.authority_file();
+    let trusted = format!("tls_ca_file = \"{}\"\n", authority.display());
+    let (imap, imaps) = (world.dovecot.imap_port(), world.dovecot.imaps_port());
+
+    world.configure(&format!("port = {imaps}\ntls = \"implicit\"\n{trusted}"));
+    assert_eq!(world.run_now()["totals"]["new"], 3);
+    world.configure(&format!("port = {imap}\ntls = \"starttls\"\n{trusted}"));
+    assert_eq!(world.run_now()["totals"]["archived"], 3);
+
+    world.configure(&format!("port = {imaps}\ntls = \"implicit\"\n"));
+    let refused = world.run_with_code(1);
+    let error = refused["error"].as_str().expect("the run failed as a whole");
+    assert!(error.contains("tls_ca_file"), "{error}");
+    world.configure(&format!("port = {imap}\ntls = \"implicit\"\n{trusted}"));
+    assert_eq!(world.run_with_code(1)["outcome"], "failed");
+}
+
+#[test]
+fn a_namespace_with_a_prefix_and_a_dot_is_followed() {
+    let options = Options { separator: '.', prefix: "INBOX.".to_owned(), ..Options::default() };
+    let Some(world) = World::with(&options, "") else { return };
+    let mut judge = world.judge();
+    judge.create("INBOX.Lists.rust");
+    fill(&mut judge, "INBOX.Lists.rust", 0..4);
+    fill(&mut judge, "INBOX", 4..6);
+    assert_eq!(world.run_now()["totals"]["archived"], 6);
+    world.assert_archive_equals_server();
+}
+
+#[test]
+fn a_lost_catalogue_is_made_again_from_the_packs_alone() {
+    let Some(world) = filled(&Options::default(), "") else { return };
+    let _ = world.run_now();
+    world.judge().expunge("INBOX", "1:9");
+    let _ = world.run_now();
+    let before = world.listing();
+    for entry in fs::read_dir(world.archive()).expect("the archive").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("catalog.db") {
+            fs::remove_file(entry.path()).expect("the catalogue can be deleted");
+        }
+    }
+    world.run(0, &["rebuild"]);
+    assert_eq!(world.listing(), before);
+    world.run(0, &["verify"]);
+}
+
+#[test]
+fn a_flipped_byte_is_found_and_told_as_messages() {
+    let Some(world) = World::new() else { return };
+    fill(&mut world.judge(), "INBOX", 0..60);
+    let _ = world.run_now();
+    let pack = world.packs().remove(0);
+    let sound = fs::read(&pack).expect("the pack");
+    let mut named = 0;
+    for part in 1..20 {
+        let mut damaged = sound.clone();
+        let position = sound.len() * part / 20;
+        damaged[position] ^= 0x10;
+        fs::write(&pack, &damaged).expect("the pack can be damaged");
+        let report = world.run(4, &["--json", "verify"]).json();
+        named += report["messages_hit"].as_array().map_or(0, Vec::len);
+    }
+    assert!(named > 0, "some of the damage must hit messages");
+    fs::write(&pack, &sound).expect("the pack can be mended");
+    world.run(0, &["verify"]);
+}
+
+#[test]
+fn one_message_is_shown_as_it_was_sent() {
+    let Some(world) = World::new() else { return };
+    world.judge().append("INBOX", "", &date(1), &mail(3));
+    let _ = world.run_now();
+    let listed = &world.listing()["INBOX"][0];
+    let id = listed["id"].as_str().expect("an id");
+    for id in [id, &id[..8]] {
+        assert!(world.run(0, &["show", id]).stdout == mail(3), "show {id}");
+    }
+    assert_eq!(listed["subject"], "Message number 3");
+    assert!(world.run(2, &["show", "abc"]).stdout.is_empty());
+}
+
+#[test]
+fn a_second_program_on_the_same_archive_is_told_to_wait() {
+    let Some(world) = World::new() else { return };
+    let _ = world.run_now();
+    let lock = fs::File::open(world.archive().join("lock")).expect("the archive has a lock");
+    lock.lock().expect("nobody else has it");
+    world.run(75, &["--run-now"]);
+    world.run(0, &["list", ACCOUNT]);
+}
+
+#[test]
+fn maildir_and_mbox_hold_every_message() {
+    let Some(world) = filled(&Options::default(), "") else { return };
+    let _ = world.run_now();
+    for (format, pattern) in [("maildir", "cur"), ("mbox", "mbox")] {
+        let out = world.path(format);
+        world.run(0, &["export", ACCOUNT, out.to_str().expect("a plain path"), "--format", format]);
+        let (mut files, mut from_lines, mut folders) = (0, 0, vec![out]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("an exported folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.components().any(|part| part.as_os_str() == pattern) {
+                    files += 1;
+                } else if path.extension().is_some_and(|extension| extension == pattern) {
+                    let bytes = fs::read(&path).expect("an exported mbox");
+                    from_lines +=
+                        bytes.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"From ")).count();
+                }
+            }
+        }
+        assert_eq!(files + from_lines, 179, "{format}");
+    }
+}
