@@ -1,0 +1,295 @@
+//! The command line, as people type it. The words here are a contract: scripts and units rely on
+//! them. The manual page (packaging/restante.1) is made from this file.
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// A headless backup daemon for mailboxes: pulls mail into a deduplicated local archive that proves
+/// what it holds.
+#[derive(Debug, Parser)]
+#[command(name = "restante", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+
+    /// Back up the named accounts (all, if none is named) once, now, in the foreground
+    #[arg(long)]
+    run_now: bool,
+
+    /// Accounts for --run-now
+    #[arg(value_name = "ACCOUNT", requires = "run_now", hide = true)]
+    accounts: Vec<String>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: /etc/restante/restante.toml, else
+    /// $XDG_CONFIG_HOME/restante/restante.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print one JSON document on standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Say only what went wrong
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say what is being done
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+
+    /// How log lines are written to standard error; under the systemd journal `auto` talks to it
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// To the systemd journal with its fields when standard error is the journal, else text
+    #[default]
+    Auto,
+    /// One line of text
+    Text,
+    /// One line of JSON
+    Json,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Back up accounts once; on the command line this is --run-now
+    #[command(skip)]
+    RunNow {
+        /// None: all.
+        accounts: Vec<String>,
+    },
+    /// List accounts, the folders of an account, or the messages of a folder, newest first
+    List(List),
+    /// Print the exact bytes of one message
+    Show {
+        /// The message's content hash, or its first hex digits (at least 8)
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Write messages out as files
+    Export(Export),
+    /// Show per account the last and the next run, and how large the archive is
+    Status,
+    /// Prove that the archive is whole
+    Verify {
+        /// Check structure and lengths only, without reading and hashing everything
+        #[arg(long)]
+        quick: bool,
+        /// Look at the messages of these accounts only
+        #[arg(value_name = "ACCOUNT")]
+        accounts: Vec<String>,
+    },
+    /// Make the catalogue again from the packs alone
+    Rebuild,
+    /// Read the configuration and say what is wrong, and where
+    CheckConfig {
+        /// Also log in to every account, without changing anything
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Show the whole life of a backup in a temporary folder, with an embedded mail server
+    Demo {
+        /// Keep the temporary folder
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Create the archive, or accept the one that is found at its path
+    Init {
+        /// From now on write to the archive that is found there, although it is not the one that
+        /// was there before, or an older state of it
+        #[arg(long)]
+        accept: bool,
+    },
+}
+
+/// What `list` lists.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// List the folders of this account
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// List the messages of this folder
+    #[arg(value_name = "FOLDER", requires = "account")]
+    pub(crate) folder: Option<String>,
+    /// As the mailbox was then: RFC 3339, or YYYY-MM-DD for the end of that day
+    #[arg(long, value_name = "TIME", requires = "folder")]
+    pub(crate) as_of: Option<String>,
+    /// Also what has vanished from the server since
+    #[arg(long, requires = "account")]
+    pub(crate) deleted: bool,
+}
+
+/// What `export` writes.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The account whose mail is wanted
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
+    /// Where to write; created if need be, and nothing in it is overwritten
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// eml: a file a message; mbox: a file a folder; maildir: one Maildir++ tree
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Only folders that match; `*` crosses the hierarchy; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) folder: Vec<String>,
+    /// Not the folders that match; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// As the mailbox was then: RFC 3339, or YYYY-MM-DD for the end of that day
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    /// Also what has vanished from the server since
+    #[arg(long)]
+    pub(crate) deleted: bool,
+}
+
+/// The kinds of files that `export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One file a message and folder, exact bytes
+    Eml,
+    /// One Maildir++ tree
+    Maildir,
+    /// One mboxrd file a folder
+    Mbox,
+}
+
+impl Cli {
+    /// Reads the arguments and says what is to be done.
+    ///
+    /// # Errors
+    /// A usage error, or the help or version that was asked for; both know how to print themselves.
+    pub(crate) fn read(
+        arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    ) -> Result<(Global, Command), clap::Error> {
+        let cli = match Self::try_parse_from(arguments) {
+            // A word that is no command was taken for an account of --run-now.
+            Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
+                return Err(plain_word(error));
+            }
+            parsed => parsed?,
+        };
+        let wrong = |kind, message: &str| Err(Self::command().error(kind, message));
+        match (cli.run_now, cli.command) {
+            (true, None) => Ok((cli.global, Command::RunNow { accounts: cli.accounts })),
+            (false, Some(command)) => Ok((cli.global, command)),
+            (true, Some(_)) => wrong(
+                ErrorKind::ArgumentConflict,
+                "--run-now takes no command; an account that is called like one stands after `--`",
+            ),
+            (false, None) => wrong(
+                ErrorKind::MissingSubcommand,
+                "say what to do: --run-now, or a command; `restante --help` names them",
+            ),
+        }
+    }
+}
+
+fn plain_word(error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    let missing = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) => missing.iter().any(|name| name == "--run-now"),
+        _ => false,
+    };
+    if missing {
+        let message = "no such command; `restante --help` names them";
+        return Cli::command().error(ErrorKind::InvalidSubcommand, message);
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
+
+    use super::*;
+
+    fn read(line: &str) -> Result<(Global, Command), clap::Error> {
+        Cli::read(std::iter::once("restante").chain(line.split_whitespace()).map(Into::into))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_now_takes_accounts_wherever_they_stand() {
+        for line in [
+            "--run-now work home",
+            "work --run-now home",
+            "--run-now --json work home",
+            "--json --run-now work home",
+            "--run-now -- work home",
+        ] {
+            let (_, command) = read(line).unwrap();
+            assert!(
+                matches!(&command, Command::RunNow { accounts } if accounts == &["work", "home"]),
+                "{line}: {command:?}"
+            );
+        }
+        assert!(matches!(read("--run-now").unwrap().1, Command::RunNow { accounts } if accounts.is_empty()));
+        let list = read("--run-now -- list").unwrap().1;
+        assert!(matches!(list, Command::RunNow { accounts } if accounts == ["list"]));
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in ["--json --config a.toml status", "status --json --config a.toml"] {
+            let (global, command) = read(line).unwrap();
+            assert!(global.json && matches!(command, Command::Status));
+            assert_eq!(global.config, Some(PathBuf::from("a.toml")));
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_a_usage_error() {
+        for line in
+            ["", "daemon", "restore work --to home", "frobnicate", "--run-now list", "list --nope", "-q -v status"]
+        {
+            let error = read(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        assert!(read("frobnicate").unwrap_err().to_string().contains("no such command"));
+        assert_eq!(read("--help").unwrap_err().exit_code(), 0);
+        assert_eq!(read("--version").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_read() {
+        for line in [
+            "list",
+            "list work",
+            "list work INBOX",
+            "show 0123abcd",
+            "export work out --format eml",
+            "export work out --format maildir --folder A --folder B --exclude C --as-of 2026-11-23 --deleted",
+            "export work out --format mbox",
+            "status",
+            "verify",
+            "verify --quick work",
+            "rebuild",
+            "check-config --connect",
+            "demo --keep",
+            "init --accept",
+        ] {
+            assert!(read(line).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! What is remembered outside the archive: which archive belongs to a path, and how far it was.
+//!
+//! A disk that is not mounted leaves an empty folder, and a backup that begins anew in it looks like
+//! a good one. An archive put back from an old copy, or another one at the same path, would be
+//! written on as if nothing had happened. So the path's archive id and last commit are kept in the
+//! state directory (systemd's `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/restante`, else
+//! `~/.local/state/restante`) in `archives.json`, and [`judge`] compares them with what is found.
+//!
+//! Invariant: an archive is created only where none was ever remembered.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A thousand archives fit.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+const FILE: &str = "archives.json";
+
+/// What is known of the archive at one path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    /// The path, absolute.
+    path: PathBuf,
+    /// The archive's id, in hex.
+    pub(crate) id: String,
+    /// The number of its last commit.
+    pub(crate) commit: u64,
+    /// What tells that commit from another of the same number, in hex.
+    pub(crate) check: String,
+    /// When it was verified last, and how that went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) verified: Option<Verified>,
+}
+
+/// The last verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Verified {
+    /// Seconds since 1970.
+    pub(crate) at: i64,
+    /// `quick` or `full`.
+    pub(crate) depth: String,
+    /// Whether it found the archive whole.
+    pub(crate) whole: bool,
+}
+
+/// What lies at an archive's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing, or an empty folder.
+    Nothing,
+    /// Something that is no archive.
+    Other,
+    /// An archive: its id, the number and the check of its last commit.
+    Archive { id: String, commit: u64, check: String },
+}
+
+/// What may be done with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Create an archive.
+    Create,
+    /// Use the archive.
+    Use,
+    /// Read it, but do not write, because of this.
+    ReadOnly(String),
+    /// There is no archive, because of this.
+    Absent(String),
+}
+
+/// Compares what is remembered with what is found.
+pub(crate) fn judge(remembered: Option<&Remembered>, found: &Found) -> Verdict {
+    match (remembered, found) {
+        (None, Found::Nothing) => Verdict::Create,
+        (None, Found::Archive { .. }) => Verdict::Use,
+        (None, Found::Other) => Verdict::Absent("the folder is not empty and holds no archive".to_owned()),
+        (Some(known), Found::Nothing | Found::Other) => Verdict::Absent(format!(
+            "archive {} was there before, and is not now – disk not mounted?",
+            known.id
+        )),
+        (Some(known), Found::Archive { id, .. }) if *id != known.id => {
+            Verdict::ReadOnly(format!("it is archive {id}, and the one that was there before is {}", known.id))
+        }
+        (Some(known), Found::Archive { commit, .. }) if *commit < known.commit => Verdict::ReadOnly(format!(
+            "its last commit is number {commit}, and number {} was there before: it is an older copy",
+            known.commit
+        )),
+        (Some(known), Found::Archive { commit, check, .. })
+            if *commit == known.commit && *check != known.check =>
+        {
+            Verdict::ReadOnly(format!("its commit number {commit} is not the one that was there before"))
+        }
+        (Some(_), Found::Archive { .. }) => Verdict::Use,
+    }
+}
+
+/// The memory on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory {
+    folder: PathBuf,
+}
+
+/// Why nothing can be remembered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MemoryError {
+    #[error(
+        "there is no state directory: neither STATE_DIRECTORY nor XDG_STATE_HOME nor HOME is set; set one of them"
+    )]
+    Homeless,
+    #[error(
+        "the state directory {state} lies in the archive {archive}, and would be lost with it; \
+         set STATE_DIRECTORY to another place"
+    )]
+    InsideArchive { state: PathBuf, archive: PathBuf },
+    #[error("cannot use the state file {path}: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("the state file {path} cannot be read: {reason}; move it away, and run `restante init --accept`")]
+    Garbled { path: PathBuf, reason: String },
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Content {
+    archives: Vec<Remembered>,
+}
+
+impl Memory {
+    /// The memory of this user or unit, for an archive at `archive`.
+    ///
+    /// # Errors
+    /// When there is no place for it, or it lies where it must not.
+    pub(crate) fn open(archive: &Path) -> Result<Self, MemoryError> {
+        Self::find(archive, |name| std::env::var_os(name))
+    }
+
+    fn find(archive: &Path, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, MemoryError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let own = || {
+            let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+            set("XDG_STATE_HOME").map(PathBuf::from).or_else(home).map(|state| state.join("restante"))
+        };
+        // A unit with more than one state directory names them all; the first is ours.
+        let unit = set("STATE_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
+        let folder = absolute(&unit.or_else(own).ok_or(MemoryError::Homeless)?);
+        let archive = absolute(archive);
+        if folder.starts_with(&archive) {
+            return Err(MemoryError::InsideArchive { state: folder, archive });
+        }
+        Ok(Self { folder })
+    }
+
+    /// What is known of the archive at a path.
+    ///
+    /// # Errors
+    /// When the state file is there and cannot be read: then nothing may be created.
+    pub(crate) fn recall(&self, archive: &Path) -> Result<Option<Remembered>, MemoryError> {
+        let path = absolute(archive);
+        Ok(self.read()?.archives.into_iter().find(|known| known.path == path))
+    }
+
+    /// Remembers the archive at a path; what is known of its last verification stays, unless it is
+    /// another archive.
+    ///
+    /// # Errors
+    /// When the state file cannot be written.
+    pub(crate) fn remember(&self, archive: &Path, id: &str, commit: u64, check: &str) -> Result<(), MemoryError> {
+        self.change(archive, |known| {
+            let verified = known.filter(|known| known.id == id).and_then(|known| known.verified);
+            let (id, check) = (id.to_owned(), check.to_owned());
+            Some(Remembered { path: absolute(archive), id, commit, check, verified })
+        })
+    }
+
+    /// Remembers how a verification went.
+    ///
+    /// # Errors
+    /// When the state file cannot be written.
+    pub(crate) fn remember_verified(&self, archive: &Path, verified: Verified) -> Result<(), MemoryError> {
+        self.change(archive, |known| known.map(|known| Remembered { verified: Some(verified), ..known }))
+    }
+
+    fn change(
+        &self,
+        archive: &Path,
+        change: impl FnOnce(Option<Remembered>) -> Option<Remembered>,
+    ) -> Result<(), MemoryError> {
+        let path = absolute(archive);
+        let mut content = self.read()?;
+        let known = content.archives.iter().position(|known| known.path == path);
+        let known = known.map(|at| content.archives.remove(at));
+        content.archives.extend(change(known));
+        content.archives.sort_by(|a, b| a.path.cmp(&b.path));
+        self.write(&content)
+    }
+
+    fn read(&self) -> Result<Content, MemoryError> {
+        let path = self.folder.join(FILE);
+        let failed = |source| MemoryError::File { path: path.clone(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::default()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| MemoryError::Garbled { path: path.clone(), reason: error.to_string() })
+    }
+
+    /// Written aside, synced, renamed, the folder synced: after a crash the old or the new one is there.
+    fn write(&self, content: &Content) -> Result<(), MemoryError> {
+        let path = self.folder.join(FILE);
+        let written = || -> io::Result<()> {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            let aside = self.folder.join(format!("{FILE}.{}", std::process::id()));
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+            file.write_all(&serde_json::to_vec_pretty(content)?)?;
+            file.sync_all()?;
+            fs::rename(&aside, &path)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        written().map_err(|source| MemoryError::File { path: path.clone(), source })
+    }
+}
+
+/// The same path however it was written; links are not followed, for the disk may not be there.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
+
+    use super::*;
+
+    fn known(id: &str, commit: u64, check: &str) -> Remembered {
+        Remembered { path: "/srv/mail".into(), id: id.into(), commit, check: check.into(), verified: None }
+    }
+
+    fn found(id: &str, commit: u64, check: &str) -> Found {
+        Found::Archive { id: id.into(), commit, check: check.into() }
+    }
+
+    #[test]
+    fn an_archive_begins_only_where_none_was() {
+        assert_eq!(judge(None, &Found::Nothing), Verdict::Create);
+        assert!(matches!(judge(None, &Found::Other), Verdict::Absent(_)));
+        for gone in [Found::Nothing, Found::Other] {
+            let Verdict::Absent(why) = judge(Some(&known("a", 1, "x")), &gone) else { panic!("{gone:?}") };
+            assert!(why.contains("disk not mounted?"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_has_only_grown_is_written_on() {
+        for at in [found("a", 7, "x"), found("a", 8, "y")] {
+            assert_eq!(judge(Some(&known("a", 7, "x")), &at), Verdict::Use);
+        }
+        assert_eq!(judge(None, &found("a", 7, "x")), Verdict::Use);
+    }
+
+    #[test]
+    fn another_or_an_older_archive_is_only_read() {
+        let table = [(found("b", 9, "x"), "archive b"), (found("a", 6, "w"), "older copy"), (found("a", 7, "z"), "not the one")];
+        for (at, expected) in table {
+            let Verdict::ReadOnly(why) = judge(Some(&known("a", 7, "x")), &at) else { panic!("{at:?}") };
+            assert!(why.contains(expected), "{why}");
+        }
+    }
+
+    fn memory(state: &Path) -> Memory {
+        let state = state.join("state").into_os_string();
+        Memory::find(Path::new("/srv/mail"), |name| (name == "STATE_DIRECTORY").then(|| state.clone())).unwrap()
+    }
+
+    #[test]
+    fn what_is_remembered_is_there_the_next_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Path::new("/srv/mail");
+        assert_eq!(memory(folder.path()).recall(archive).unwrap(), None);
+        memory(folder.path()).remember(archive, "a", 7, "x").unwrap();
+        memory(folder.path()).remember(Path::new("/srv/other"), "b", 1, "y").unwrap();
+        let verified = Verified { at: 5, depth: "full".into(), whole: true };
+        memory(folder.path()).remember_verified(archive, verified.clone()).unwrap();
+        memory(folder.path()).remember(archive, "a", 8, "z").unwrap();
+        let recalled = memory(folder.path()).recall(Path::new("/srv/./mail")).unwrap().unwrap();
+        assert_eq!((recalled.commit, recalled.verified), (8, Some(verified)));
+        memory(folder.path()).remember(archive, "c", 1, "z").unwrap();
+        assert_eq!(memory(folder.path()).recall(archive).unwrap().unwrap().verified, None);
+        assert_eq!(fs::read_dir(folder.path().join("state")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_garbled_memory_is_not_taken_for_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        fs::write(folder.path().join("state").join(FILE), "{\"archives\": [{}").unwrap();
+        let error = memory(folder.path()).recall(Path::new("/srv/mail")).unwrap_err();
+        assert!(matches!(error, MemoryError::Garbled { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_memory_never_lies_in_the_archive() {
+        let find = |state: &'static str| {
+            Memory::find(Path::new("/srv/mail"), move |name| (name == "STATE_DIRECTORY").then(|| state.into()))
+        };
+        assert!(find("/srv/mail").is_err() && find("/srv/mail/state").is_err());
+        assert_eq!(find("/srv/mailstate:/srv/mail").unwrap().folder, Path::new("/srv/mailstate"));
+    }
+
+    #[test]
+    fn the_place_is_that_of_the_unit_then_of_the_user() {
+        let find = |set: &[(&str, &str)]| {
+            let set: Vec<(String, OsString)> = set.iter().map(|&(k, v)| (k.to_owned(), v.into())).collect();
+            Memory::find(Path::new("/a"), |name| set.iter().find(|(key, _)| key == name).map(|(_, v)| v.clone()))
+        };
+        assert_eq!(find(&[("HOME", "/h")]).unwrap().folder, Path::new("/h/.local/state/restante"));
+        assert_eq!(
+            find(&[("HOME", "/h"), ("XDG_STATE_HOME", "/x")]).unwrap().folder,
+            Path::new("/x/restante")
+        );
+        assert_eq!(find(&[("HOME", "/h"), ("STATE_DIRECTORY", "/s")]).unwrap().folder, Path::new("/s"));
+        assert!(matches!(find(&[("HOME", "")]), Err(MemoryError::Homeless)));
+    }
+}
