@@ -9,9 +9,10 @@ use super::MAX_BLOB;
 use crate::base64_lines::{self, Shape};
 use crate::recipe::LineEnd;
 
-/// Fewer decoded bytes than this stay text: a blob of their own costs some hundred bytes in recipe,
-/// catalogue and index, and so short a run hardly ever comes twice.
-pub(super) const MIN_RUN_BYTES: usize = 512;
+/// Fewer decoded bytes than this stay text. A blob of its own costs about a hundred bytes in recipe,
+/// index and catalogue; measured on mixed real mail with zstd 3 and copies stored once, decoding
+/// saves 28 bytes a run of 512 to 768 bytes, 75 of up to 1024, and 158 of 1 to 2 KiB.
+pub(super) const MIN_RUN_BYTES: usize = 1024;
 
 /// Longest line, line end included, that can belong to a run (RFC 5322 §2.1.1).
 pub(super) const MAX_LINE: usize = 1000;
