@@ -1,1 +1,35 @@
 //! A small IMAP server over a mailbox in memory, with faults on script.
+//!
+//! It has three uses: `restante demo` shows a whole backup without a mail account, a restore drill
+//! gives an archive back to a server that is thrown away afterwards, and tests play every server
+//! that a backup will ever meet.
+//!
+//! * [`Store`] is the mail: users, mailboxes, messages. A test holds a handle of its own and changes
+//!   it as another client, an administrator or a thief would.
+//! * [`Behaviour`] is what kind of server it is: which extensions it offers, its delimiter and
+//!   prefix, TLS, and [`Fault`]s: what it does wrong, and when.
+//! * [`Server`] listens on loopback and keeps count of what it was asked and what it sent.
+//! * [`sample`] is mail to fill a store with, the same for the same seed.
+//!
+//! What it offers it does by the book (RFC 9051, 3501, 7162, 4315, 4731, 5258, 5819, 6154, 7888,
+//! 4978 and a few more); it is wrong only where a fault says so. It keeps nothing on disk. Whatever
+//! a client sends is bounded by the table in `limits` and never makes it panic.
+
+mod arguments;
+mod behaviour;
+mod fault;
+mod limits;
+mod names;
+pub mod sample;
+mod section;
+mod server;
+mod session;
+mod store;
+mod tls;
+mod wire;
+
+pub use behaviour::{Behaviour, Tls};
+pub use fault::{Effect, Fault, Field, Gate, Trigger};
+pub use server::{Counts, Server};
+pub use store::{MailboxInfo, Snapshot, Store, StoreError, StoredMessage};
+pub use tls::{TlsConfig, TlsError, tls_config};

@@ -1,0 +1,231 @@
+//! What kind of server it is: extensions, names, greeting, TLS, and what it does wrong.
+//!
+//! An extension that is not announced is not there: its commands and parameters are answered BAD,
+//! as a server that never heard of it would.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::fault::Fault;
+use crate::names::Names;
+use crate::tls::TlsConfig;
+
+/// Whether and when the server speaks TLS.
+#[derive(Debug, Clone, Default)]
+pub enum Tls {
+    /// Never; passwords go over the wire as they are.
+    #[default]
+    Off,
+    /// From the first octet.
+    Implicit(TlsConfig),
+    /// After STARTTLS, before which nobody can log in.
+    StartTls(TlsConfig),
+}
+
+/// How a server behaves. Made by [`modern`](Self::modern) or [`bare`](Self::bare) and changed from
+/// there.
+#[derive(Debug, Clone)]
+pub struct Behaviour {
+    capabilities: Vec<String>,
+    broken: Vec<String>,
+    names: Names,
+    greeting: String,
+    tls: Tls,
+    address: SocketAddr,
+    faults: Vec<Fault>,
+}
+
+const MODERN: [&str; 25] = [
+    "IMAP4rev1",
+    "IMAP4rev2",
+    "SASL-IR",
+    "AUTH=PLAIN",
+    "ID",
+    "ENABLE",
+    "IDLE",
+    "NAMESPACE",
+    "CHILDREN",
+    "LIST-EXTENDED",
+    "LIST-STATUS",
+    "SPECIAL-USE",
+    "STATUS=SIZE",
+    "UNSELECT",
+    "UIDPLUS",
+    "MOVE",
+    "ESEARCH",
+    "CONDSTORE",
+    "QRESYNC",
+    "OBJECTID",
+    "LITERAL+",
+    "MULTIAPPEND",
+    "UTF8=ACCEPT",
+    "COMPRESS=DEFLATE",
+    "APPENDLIMIT=268435456",
+];
+
+/// Said before login; all else is said after it.
+const BEFORE_LOGIN: [&str; 6] = ["IMAP4rev1", "IMAP4rev2", "SASL-IR", "ID", "LITERAL+", "LITERAL-"];
+
+impl Behaviour {
+    /// All that this server knows: IMAP4rev1 and IMAP4rev2 with the extensions that matter to a
+    /// backup.
+    #[must_use]
+    pub fn modern() -> Self {
+        Self { capabilities: MODERN.map(str::to_owned).to_vec(), ..Self::bare() }
+    }
+
+    /// Plain IMAP4rev1 (RFC 3501) without any extension: LOGIN, LIST, SELECT, FETCH.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self {
+            capabilities: vec!["IMAP4rev1".to_owned()],
+            broken: Vec::new(),
+            names: Names { delimiter: Some(b'/'), prefix: String::new() },
+            greeting: "OK restante demo server ready".to_owned(),
+            tls: Tls::Off,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Announces one more capability, and does it if it is one that this server knows.
+    #[must_use]
+    pub fn with(mut self, capability: &str) -> Self {
+        if !self.announces(capability) {
+            self.capabilities.push(capability.to_owned());
+        }
+        self
+    }
+
+    /// Neither announces nor does it. Without CONDSTORE there is no QRESYNC either.
+    #[must_use]
+    pub fn without(mut self, capability: &str) -> Self {
+        let goes = |known: &String| {
+            known.eq_ignore_ascii_case(capability)
+                || (capability.eq_ignore_ascii_case("CONDSTORE") && known == "QRESYNC")
+        };
+        self.capabilities.retain(|known| !goes(known));
+        self
+    }
+
+    /// Announces it and answers BAD when it is used.
+    #[must_use]
+    pub fn with_broken(self, capability: &str) -> Self {
+        let mut broken = self.with(capability);
+        broken.broken.push(capability.to_owned());
+        broken
+    }
+
+    /// The hierarchy delimiter; `None` is a server without hierarchy (NIL). `/` at the start.
+    #[must_use]
+    pub fn with_delimiter(mut self, delimiter: Option<char>) -> Self {
+        self.names.delimiter = delimiter.and_then(|delimiter| u8::try_from(delimiter).ok());
+        self
+    }
+
+    /// The prefix of the personal namespace, with the delimiter at its end, such as `INBOX.`.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.names.prefix);
+        self
+    }
+
+    /// The greeting without `* `: begins with `OK`, `PREAUTH` or `BYE`.
+    #[must_use]
+    pub fn with_greeting(mut self, greeting: &str) -> Self {
+        greeting.clone_into(&mut self.greeting);
+        self
+    }
+
+    /// When TLS begins.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Where to listen; otherwise on a free port of 127.0.0.1.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// One more fault.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Whether the capability works.
+    pub(crate) fn offers(&self, capability: &str) -> bool {
+        let same = |known: &String| known.eq_ignore_ascii_case(capability);
+        self.announces(capability) && !self.broken.iter().any(same)
+    }
+
+    fn announces(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|known| known.eq_ignore_ascii_case(capability))
+    }
+
+    /// The words of the CAPABILITY answer.
+    pub(crate) fn capability_words(&self, logged_in: bool, encrypted: bool, deflated: bool) -> String {
+        let may_start_tls = matches!(self.tls, Tls::StartTls(_)) && !encrypted;
+        let mut words: Vec<&str> = Vec::new();
+        for word in &self.capabilities {
+            let authentication = word.starts_with("AUTH=");
+            let said = if logged_in {
+                !(authentication || (deflated && word.starts_with("COMPRESS=")))
+            } else {
+                (authentication && !may_start_tls) || BEFORE_LOGIN.contains(&word.as_str())
+            };
+            if said {
+                words.push(word);
+            }
+        }
+        if may_start_tls && !logged_in {
+            words.extend(["STARTTLS", "LOGINDISABLED"]);
+        }
+        words.join(" ")
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(crate) fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_server_says_nothing_but_imap4rev1() {
+        assert_eq!(Behaviour::bare().capability_words(false, false, false), "IMAP4rev1");
+        assert_eq!(Behaviour::bare().capability_words(true, false, false), "IMAP4rev1");
+    }
+
+    #[test]
+    fn what_is_taken_away_is_neither_said_nor_done() {
+        let server = Behaviour::modern().without("CONDSTORE");
+        let words = server.capability_words(true, false, false);
+        assert!(!words.contains("CONDSTORE") && !words.contains("QRESYNC") && words.contains("UIDPLUS"));
+        assert!(!server.offers("QRESYNC"));
+        let broken = Behaviour::bare().with_broken("QRESYNC");
+        assert!(broken.capability_words(true, false, false).contains("QRESYNC") && !broken.offers("QRESYNC"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The listener, and what it keeps count of.
+//!
+//! Each connection is a task of its own on the caller's runtime; when the server stops or is
+//! dropped, all of them end. Passwords are never kept: the log has `***` in their place.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::behaviour::Behaviour;
+use crate::fault::{Fault, Script};
+use crate::session::Session;
+use crate::store::Store;
+use crate::{limits, session};
+
+/// What a server was asked and what it sent, over all connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Connections taken.
+    pub connections: u64,
+    /// Commands received, whatever became of them.
+    pub commands: u64,
+    /// Logins that succeeded.
+    pub logins: u64,
+    /// Logins that were refused.
+    pub logins_refused: u64,
+    /// Messages given by APPEND and stored.
+    pub appended: u64,
+    /// Octets of message content sent: bodies and headers, nothing around them.
+    pub body_octets: u64,
+    /// Octets sent, before compression and encryption.
+    pub octets_sent: u64,
+    /// Octets received, as they were after decryption.
+    pub octets_received: u64,
+}
+
+/// What all sessions of a server share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) script: Script,
+    counts: Mutex<Counts>,
+    log: Mutex<Vec<String>>,
+}
+
+impl Shared {
+    pub(crate) fn count(&self, add: impl FnOnce(&mut Counts)) {
+        add(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn note(&self, line: &str) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.len() < limits::LOG_LINES {
+            log.push(line.chars().take(limits::LOG_LINE).collect());
+        }
+    }
+
+    /// Whether a literal of this length may come without being asked for (RFC 7888).
+    pub(crate) fn takes_unasked(&self, length: u64) -> bool {
+        let short = self.behaviour.offers("LITERAL-") || self.behaviour.offers("IMAP4rev2");
+        self.behaviour.offers("LITERAL+") || (short && length <= 4096)
+    }
+}
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens, and serves until it is stopped.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn start(store: Store, behaviour: Behaviour) -> io::Result<Self> {
+        let listener = TcpListener::bind(behaviour.address()).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            store,
+            script: Script::new(behaviour.faults()),
+            behaviour,
+            counts: Mutex::default(),
+            log: Mutex::default(),
+        });
+        let stop = watch::Sender::new(false);
+        let listening = tokio::spawn(listen(listener, Arc::clone(&shared), stop.subscribe()));
+        Ok(Self { address, shared, stop, listener: Some(listening) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The mail that it serves.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        self.shared.store.clone()
+    }
+
+    /// The commands received, without tags, in order; passwords and literals left out.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Other faults from now on, in open connections, too; how often each has struck is counted
+    /// anew.
+    pub fn set_faults(&self, faults: &[Fault]) {
+        self.shared.script.replace(faults);
+    }
+
+    /// Drops all connections and listens no more.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Some(listener) = self.listener.take() {
+            // A listener that panicked has stopped as well.
+            let _ = listener.await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// How long to wait when the system has no descriptors left for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            // The only change there is, and the sender's end, both say to stop.
+            _ = stop.changed() => break,
+            Some(_) = sessions.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    // Answers are sent whole; waiting to fill a packet would only delay them.
+                    let _ = stream.set_nodelay(true);
+                    shared.count(|counts| counts.connections += 1);
+                    let session = Session::new(stream, Arc::clone(&shared));
+                    sessions.spawn(session::serve(session));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    sessions.shutdown().await;
+}
