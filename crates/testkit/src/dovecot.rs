@@ -1,245 +1,336 @@
-//! A real Dovecot on loopback, private to one test.
+//! A real Dovecot 2.3 on loopback, private to one test: its own folder, ports, certificates, users.
 //!
-//! It runs from a temporary folder on ports of its own, as root or as an ordinary user, takes any
-//! user name with the password [`PASSWORD`], and keeps mail in Maildirs that a test may also write
-//! to directly. It is stopped and removed when dropped.
+//! Any user name logs in with the password `pass`; mail lies in Maildir++ below the folder. It works
+//! for root (mail then belongs to `nobody`) and for any other user (who then owns everything).
+//! Mail can be put in place behind the server's back by writing Maildir files.
+//!
+//! Dovecot sends every line end as CRLF: a message delivered with a bare LF comes back with CRLF.
 
-use std::ffi::OsStr;
-use std::fmt::Write as _;
-use std::fs;
-use std::io;
-use std::net::{TcpListener, TcpStream};
+mod config;
+mod maildir;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
-use crate::certificates::Certificates;
-use crate::judge::Judge;
+use message::{Flags, InternalDate};
+use tempfile::TempDir;
+
+use crate::certificates::{Certificates, Identity};
+use crate::imap::Imap;
+use crate::mail::Mail;
+
+/// Starting takes well below a second on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ports found free may be taken by others before Dovecot has them.
+const ATTEMPTS: usize = 5;
 
 /// The password of every user.
-pub const PASSWORD: &str = "pass";
+const PASSWORD: &str = "pass";
 
-/// How long a start may take before it is an error.
-const START_PATIENCE: Duration = Duration::from_secs(20);
-/// Another process may take a free port before Dovecot does; then other ports are tried.
-const START_ATTEMPTS: u32 = 5;
-
-/// What kind of Dovecot to start.
-#[derive(Clone, Debug)]
+/// What kind of Dovecot; see [`Dovecot::start`].
+#[derive(Debug, Clone)]
 pub struct Options {
-    /// The hierarchy delimiter of the namespace.
-    pub separator: char,
-    /// The namespace's prefix, such as `INBOX.`.
-    pub prefix: String,
-    /// More lines for the configuration, such as `imap_capability = …`.
-    pub extra: String,
+    separator: char,
+    prefix: String,
+    identity: Option<Identity>,
+    extra: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { separator: '/', prefix: String::new(), extra: String::new() }
+        Self { separator: '/', prefix: String::new(), identity: None, extra: Vec::new() }
     }
 }
 
 impl Options {
-    /// Offers these capabilities only (RFC 9051 §7.2.2), whatever this Dovecot can do.
+    /// The hierarchy delimiter that clients see; `/` otherwise.
     #[must_use]
-    pub fn with_capabilities(mut self, capabilities: &str) -> Self {
-        let _ = writeln!(self.extra, "imap_capability = {capabilities}");
+    pub fn separator(mut self, separator: char) -> Self {
+        self.separator = separator;
+        self
+    }
+
+    /// The prefix of the personal namespace, such as `INBOX.`; none otherwise.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
+        self
+    }
+
+    /// The certificate shown; a good one of its own otherwise.
+    #[must_use]
+    pub fn identity(mut self, identity: &Identity) -> Self {
+        self.identity = Some(identity.clone());
+        self
+    }
+
+    /// Lines for the configuration, after all others.
+    #[must_use]
+    pub fn extra(mut self, lines: &str) -> Self {
+        self.extra.push(lines.to_owned());
         self
     }
 }
 
-/// A running Dovecot.
+/// A running Dovecot. Dropping it stops it and removes its folder.
 pub struct Dovecot {
-    folder: tempfile::TempDir,
-    ports: Ports,
+    folder: TempDir,
+    master: Child,
+    plain: SocketAddr,
+    encrypted: SocketAddr,
+    owner: Owner,
     certificates: Certificates,
-    owner: Option<(u32, u32)>,
+    delivered: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Ports {
-    imap: u16,
-    imaps: u16,
+/// To whom the mail belongs.
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    uid: u32,
+    gid: u32,
+    is_root: bool,
 }
 
 impl Dovecot {
-    /// Starts one, or says on standard error that there is none and returns `None`: the test is then
-    /// left out.
+    /// Starts it and waits until it answers; `None`, and a line on standard error, when no Dovecot is
+    /// installed.
     ///
     /// # Panics
-    /// When Dovecot is installed and does not start; the message holds its log.
+    /// When there is one and it does not start; its log is in the message.
     #[must_use]
-    pub fn start(options: &Options) -> Option<Self> {
-        let Some(program) = find_program() else {
-            report("left out: this test needs Dovecot (apt-get install dovecot-imapd)");
+    pub fn start(options: Options) -> Option<Self> {
+        let Some(program) = find("dovecot") else {
+            #[expect(clippy::print_stderr, reason = "a test that does not run must say so")]
+            {
+                eprintln!("no Dovecot is installed: what needs it is not tested");
+            }
             return None;
         };
-        for _ in 0..START_ATTEMPTS {
-            match Self::try_start(&program, options) {
+        let certificates = Certificates::new();
+        let mut failures = String::new();
+        for _ in 0..ATTEMPTS {
+            match Self::attempt(&program, &options, &certificates) {
                 Ok(dovecot) => return Some(dovecot),
-                Err(error) => report(&format!("Dovecot did not start, trying other ports: {error}")),
+                Err(failure) => failures.push_str(&failure),
             }
         }
-        panic!("Dovecot is installed and does not start");
+        panic!("Dovecot does not start:\n{failures}");
     }
 
-    fn try_start(program: &Path, options: &Options) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("restante-dovecot-").tempdir()?;
-        // Dovecot's own users must be able to reach the mail below it.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-        let certificates = Certificates::for_localhost();
-        fs::write(folder.path().join("cert.pem"), &certificates.server_chain)?;
-        fs::write(folder.path().join("key.pem"), &certificates.server_key)?;
-        let owner = mail_owner(folder.path())?;
+    fn attempt(program: &Path, options: &Options, certificates: &Certificates) -> Result<Self, String> {
+        let folder = TempDir::with_prefix("dovecot-").expect("a folder can be made");
+        let owner = Owner::of(folder.path());
+        let path = folder.path();
+        // Root's Dovecot works for other users, who must get through to their mail.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
         for name in ["run", "state", "mail"] {
-            fs::create_dir(folder.path().join(name))?;
+            fs::create_dir(path.join(name)).expect("the folder is ours");
         }
-        let ports = Ports { imap: free_port()?, imaps: free_port()? };
-        let dovecot = Self { folder, ports, certificates, owner };
-        dovecot.give_to_mail_user(&dovecot.path("mail"))?;
-        let configuration = dovecot.configuration(options);
-        fs::write(dovecot.path("dovecot.conf"), configuration)?;
-        let status = Command::new(program)
-            .arg("-c")
-            .arg(dovecot.path("dovecot.conf"))
+        owner.give(&path.join("mail"));
+        let identity = options.identity.as_ref().unwrap_or(&certificates.good);
+        fs::write(path.join("cert.pem"), &identity.certificate).expect("the folder is ours");
+        fs::write(path.join("key.pem"), &identity.key).expect("the folder is ours");
+        let [plain, encrypted] = free_ports();
+        let text = config::text(path, plain.port(), encrypted.port(), owner, options);
+        fs::write(path.join("dovecot.conf"), text).expect("the folder is ours");
+        let mut master = Command::new(program)
+            .args(["-F", "-c"])
+            .arg(path.join("dovecot.conf"))
             .stdin(Stdio::null())
-            .status()?;
-        if !status.success() {
-            return Err(io::Error::other(format!("{status}: {}", dovecot.log())));
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(path.join("stderr")).expect("the folder is ours"))
+            .spawn()
+            .expect("Dovecot can be run");
+        let began = Instant::now();
+        while let Some(failure) = not_ready(plain) {
+            let ended = master.try_wait().expect("the master is our child").is_some();
+            if ended || began.elapsed() > PATIENCE {
+                stop(&mut master);
+                let told = ["stderr", "dovecot.log"]
+                    .map(|name| fs::read_to_string(path.join(name)).unwrap_or_default());
+                return Err(format!("{failure}\n{}\n", told.join("\n")));
+            }
+            thread::sleep(Duration::from_millis(10));
         }
-        dovecot.wait_until_it_answers()?;
-        Ok(dovecot)
+        let certificates = certificates.clone();
+        Ok(Self { folder, master, plain, encrypted, owner, certificates, delivered: 0 })
     }
 
-    /// The port for plain IMAP and STARTTLS.
+    /// Where it speaks plain IMAP, and TLS after STARTTLS.
     #[must_use]
-    pub fn imap_port(&self) -> u16 {
-        self.ports.imap
+    pub fn plain(&self) -> SocketAddr {
+        self.plain
     }
 
-    /// The port for IMAP over TLS.
+    /// Where it speaks TLS from the first octet.
     #[must_use]
-    pub fn imaps_port(&self) -> u16 {
-        self.ports.imaps
+    pub fn encrypted(&self) -> SocketAddr {
+        self.encrypted
     }
 
-    /// A file with the authority that signed the server's certificate, for `tls_ca_file`.
+    /// The certificates made for it; its authority is what a client should trust.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// A file with the authority in PEM, for configurations.
     ///
     /// # Panics
     /// When it cannot be written.
     #[must_use]
     pub fn authority_file(&self) -> PathBuf {
-        let path = self.path("ca.pem");
-        fs::write(&path, &self.certificates.authority).expect("the test's own folder can be written");
-        path
+        let file = self.folder.path().join("authority.pem");
+        fs::write(&file, &self.certificates.authority).expect("the folder is ours");
+        file
     }
 
-    /// A connection that is logged in as this user.
+    /// The password of every user.
     #[must_use]
-    pub fn judge(&self, user: &str) -> Judge {
-        Judge::login(self.ports.imap, user, PASSWORD)
+    pub fn password(&self) -> &'static str {
+        PASSWORD
     }
 
-    /// The Maildir of a user's INBOX; folders are `.Name` below it.
-    #[must_use]
-    pub fn maildir(&self, user: &str) -> PathBuf {
-        self.path("mail").join(user).join("Maildir")
-    }
-
-    /// Puts a message into a Maildir as it is, without a server in between that could refuse or
-    /// change it. `folder` is empty for INBOX, else Dovecot's name on disk, such as `.Archive`.
-    /// `name` must be unique in the folder.
-    ///
-    /// # Panics
-    /// When the file cannot be written.
-    pub fn deliver(&self, user: &str, folder: &str, name: &str, flags: &str, bytes: &[u8]) {
-        let maildir = self.maildir(user).join(folder);
-        for part in ["cur", "new", "tmp"] {
-            fs::create_dir_all(maildir.join(part)).expect("the mail folder can be written");
-        }
-        let file = maildir.join("cur").join(format!("{name}:2,{flags}"));
-        fs::write(file, bytes).expect("the mail folder can be written");
-        self.give_to_mail_user(&self.path("mail").join(user)).expect("root may give files away");
-    }
-
-    /// Makes Dovecot forget the UIDs of a folder, so that it gives new ones under a new UIDVALIDITY.
-    ///
-    /// # Panics
-    /// When its index files cannot be removed.
-    pub fn forget_uids(&self, user: &str, folder: &str) {
-        let maildir = self.maildir(user).join(folder);
-        for entry in fs::read_dir(&maildir).expect("the folder is there") {
-            let path = entry.expect("the folder can be read").path();
-            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            if name.starts_with("dovecot.index") || name == "dovecot-uidlist" || name == "dovecot.list.index"
-            {
-                fs::remove_file(&path).expect("an index file can be removed");
-            }
-        }
-        // The new UIDVALIDITY is taken from a counter at the root, or else from the clock.
-        let counter = self.maildir(user);
-        for entry in fs::read_dir(&counter).expect("the maildir is there") {
-            let path = entry.expect("the maildir can be read").path();
-            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
-            if name.starts_with("dovecot.list.index") {
-                fs::remove_file(&path).expect("an index file can be removed");
-            }
-        }
-    }
-
-    /// What Dovecot has logged.
+    /// What Dovecot has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.path("dovecot.log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("dovecot.log")).unwrap_or_default()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    /// The user's Maildir; it is there after the first login or delivery.
+    #[must_use]
+    pub fn maildir(&self, user: &str) -> PathBuf {
+        self.folder.path().join("mail").join(user).join("Maildir")
     }
 
-    fn configuration(&self, options: &Options) -> String {
-        let folder = self.folder.path().display();
-        let (uid, gid) = self.owner.unwrap_or_else(|| own_ids(self.folder.path()).unwrap_or((0, 0)));
-        let Ports { imap, imaps } = self.ports;
-        let Options { separator, prefix, extra } = options;
-        let unprivileged = if self.owner.is_some() { String::new() } else { unprivileged_lines() };
-        format!(
-            "base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = {folder}/dovecot.log\n\
-             protocols = imap\nlisten = 127.0.0.1\n\
-             ssl = yes\nssl_cert = <{folder}/cert.pem\nssl_key = <{folder}/key.pem\n\
-             disable_plaintext_auth = no\nauth_mechanisms = plain login\n\
-             mail_location = maildir:%h/Maildir\nmail_uid = {uid}\nmail_gid = {gid}\n\
-             first_valid_uid = 1\nfirst_valid_gid = 1\nmail_fsync = never\nmail_max_userip_connections = 200\n\
-             namespace inbox {{\n  inbox = yes\n  separator = {separator}\n  prefix = {prefix}\n}}\n\
-             passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
-             userdb {{\n  driver = static\n  args = uid={uid} gid={gid} home={folder}/mail/%u\n}}\n\
-             service imap-login {{\n  inet_listener imap {{\n    port = {imap}\n  }}\n  \
-             inet_listener imaps {{\n    port = {imaps}\n    ssl = yes\n  }}\n}}\n{unprivileged}{extra}"
-        )
+    /// A connection of the judge, logged in as this user.
+    #[must_use]
+    pub fn imap(&self, user: &str) -> Imap {
+        Imap::login(self.plain, user, PASSWORD)
     }
 
-    fn wait_until_it_answers(&self) -> io::Result<()> {
-        let deadline = Instant::now() + START_PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.ports.imap)).is_err() {
-            if Instant::now() > deadline {
-                return Err(io::Error::other(format!("it does not listen: {}", self.log())));
-            }
-            std::thread::yield_now();
+    /// Puts a message into a folder (`/` between the levels, whatever clients see) without asking the
+    /// server. At most 26 keywords in a folder, as Dovecot has it.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn deliver(&mut self, user: &str, folder: &str, flags: &Flags, date: &InternalDate, bytes: &[u8]) {
+        self.delivered += 1;
+        let number = self.delivered;
+        let base = self.maildir(user);
+        maildir::deliver(&base, folder, number, flags, date, bytes)
+            .and_then(|()| self.owner.give_all(&self.folder.path().join("mail").join(user)))
+            .expect("mail can be delivered");
+    }
+
+    /// Delivers a whole mailbox; gives the number of messages.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn fill(&mut self, user: &str, mail: &Mail) -> usize {
+        let base = self.maildir(user);
+        let mut count = 0;
+        for sample in mail.messages() {
+            self.delivered += 1;
+            count += 1;
+            maildir::deliver(
+                &base,
+                &sample.folder,
+                self.delivered,
+                &sample.flags,
+                &sample.date,
+                &sample.bytes,
+            )
+            .expect("mail can be delivered");
         }
-        Ok(())
+        let home = self.folder.path().join("mail").join(user);
+        self.owner.give_all(&home).expect("the mail is ours to give");
+        count
     }
 
-    fn give_to_mail_user(&self, path: &Path) -> io::Result<()> {
-        let Some((uid, gid)) = self.owner else { return Ok(()) };
-        let mut folders = vec![path.to_owned()];
-        while let Some(path) = folders.pop() {
-            chown(&path, Some(uid), Some(gid))?;
-            if path.is_dir() {
-                for entry in fs::read_dir(path)? {
-                    folders.push(entry?.path());
+    /// Makes Dovecot forget a folder's UIDs, as a restored or rebuilt server does: the next client
+    /// sees another UIDVALIDITY and other UIDs. Nobody may have the folder open.
+    ///
+    /// # Panics
+    /// When its files cannot be removed.
+    pub fn new_uidvalidity(&self, user: &str, folder: &str) {
+        let dir = maildir::folder_path(&self.maildir(user), folder);
+        // The indexes of INBOX list all folders; those of the others stay.
+        for entry in fs::read_dir(&dir).expect("the folder is there") {
+            let path = entry.expect("the folder can be read").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let forgets = name == "dovecot-uidlist"
+                || name.starts_with("dovecot.index")
+                || (folder == "INBOX" && name.starts_with("dovecot.list.index"));
+            if forgets {
+                fs::remove_file(&path).expect("the file is ours to remove");
+            }
+        }
+    }
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        if let Some(doveadm) = find("doveadm") {
+            // When it does not obey, it is killed below.
+            let _ = Command::new(doveadm)
+                .arg("-c")
+                .arg(self.folder.path().join("dovecot.conf"))
+                .arg("stop")
+                .stderr(Stdio::null())
+                .status();
+        } else {
+            let _ = self.master.kill();
+        }
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE && matches!(self.master.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        stop(&mut self.master);
+    }
+}
+
+fn stop(master: &mut Child) {
+    // It may have ended by itself.
+    let _ = master.kill();
+    let _ = master.wait();
+}
+
+impl Owner {
+    /// Whoever owns a folder just made is who runs this.
+    fn of(folder: &Path) -> Self {
+        let made = fs::metadata(folder).expect("the folder is there");
+        if made.uid() != 0 {
+            return Self { uid: made.uid(), gid: made.gid(), is_root: false };
+        }
+        let (uid, gid) = nobody();
+        Self { uid, gid, is_root: true }
+    }
+
+    fn give(self, path: &Path) {
+        if self.is_root {
+            chown(path, Some(self.uid), Some(self.gid)).expect("root may give files away");
+        }
+    }
+
+    fn give_all(self, folder: &Path) -> io::Result<()> {
+        if !self.is_root {
+            return Ok(());
+        }
+        let mut left = vec![folder.to_owned()];
+        while let Some(path) = left.pop() {
+            let known = fs::symlink_metadata(&path)?;
+            if known.uid() != self.uid {
+                chown(&path, Some(self.uid), Some(self.gid))?;
+            }
+            if known.is_dir() {
+                for entry in fs::read_dir(&path)? {
+                    left.push(entry?.path());
                 }
             }
         }
@@ -247,60 +338,38 @@ impl Dovecot {
     }
 }
 
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        let pid = fs::read_to_string(self.path("run/master.pid")).unwrap_or_default();
-        if !pid.trim().is_empty() {
-            // If it is gone already, there is nothing to stop.
-            let _ = Command::new("kill").arg(pid.trim()).stderr(Stdio::null()).status();
-        }
+/// The user that owns nothing, as this system numbers it.
+fn nobody() -> (u32, u32) {
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = accounts.lines().find(|line| line.starts_with("nobody:")).unwrap_or_default();
+    let mut numbers = line.split(':').skip(2).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(uid)), Some(Ok(gid))) => (uid, gid),
+        _ => (65_534, 65_534),
     }
 }
 
-fn find_program() -> Option<PathBuf> {
-    ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"].iter().map(PathBuf::from).find(|path| path.exists())
+/// Programs of the system's administration are often not in a user's path.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// The user and group that mail belongs to, or `None` when we are not root and cannot choose.
-/// Dovecot refuses to serve mail as root.
-fn mail_owner(own_folder: &Path) -> io::Result<Option<(u32, u32)>> {
-    if own_ids(own_folder)?.0 != 0 {
-        return Ok(None);
-    }
-    let users = fs::read_to_string("/etc/passwd")?;
-    let ids = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+fn free_ports() -> [SocketAddr; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"));
+    listeners.map(|listener| listener.local_addr().expect("a listener has an address"))
+}
+
+/// `None` when the server has greeted.
+fn not_ready(address: SocketAddr) -> Option<io::Error> {
+    let greeted = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut greeting = [0; 4];
+        io::Read::read_exact(&mut stream, &mut greeting)?;
+        Ok(())
     };
-    Ok(ids("mail").or_else(|| ids("nobody")))
-}
-
-fn own_ids(own_folder: &Path) -> io::Result<(u32, u32)> {
-    fs::metadata(own_folder).map(|own| (own.uid(), own.gid()))
-}
-
-/// Without root there are no other users to run its parts as, and no chroot.
-fn unprivileged_lines() -> String {
-    let name = |flag: &str| {
-        let output = Command::new("id").arg(flag).output().map(|output| output.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&output).trim().to_owned()
-    };
-    let (user, group) = (name("-un"), name("-gn"));
-    let mut lines = format!(
-        "default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n"
-    );
-    for service in ["anvil", "imap-login", "stats"] {
-        let _ = writeln!(lines, "service {service} {{\n  chroot =\n}}");
-    }
-    lines
-}
-
-fn free_port() -> io::Result<u16> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr().map(|address| address.port())
-}
-
-#[expect(clippy::print_stderr, reason = "a test that is left out must be seen to be")]
-fn report(text: &str) {
-    eprintln!("{text}");
+    greeted().err()
 }

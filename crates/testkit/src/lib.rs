@@ -1,14 +1,30 @@
-//! For tests only: what an end-to-end test needs around the program.
+//! For tests only: the world around the program.
 //!
-//! * [`dovecot`]: a real Dovecot on loopback, private to one test.
-//! * [`judge`]: a second IMAP client that shares no code with ours, to fill a server and to say what
-//!   is on it.
-//! * [`certificates`]: sound and flawed ones.
-//! * [`program`]: running `restante` as a user would.
+//! * [`Dovecot`] is a real mail server on loopback, private to one test, with [`Imap`], a client
+//!   of its own that fills it and judges what came back. It shares no code with the program's client.
+//! * [`Scripted`] is the project's own server on a thread, for tests without a runtime: the one
+//!   that misbehaves on demand.
+//! * [`FaultProxy`] stands between the program and any server, and cuts or stalls after n octets.
+//! * [`Mail`] makes mailboxes of any size, the same for the same seed.
+//! * [`Certificates`] are of each kind that a client must tell apart.
+//! * [`Restante`] runs the program itself.
 //!
-//! Everything here is synchronous and panics when something is not as a test needs it.
+//! Everything here is plain blocking code that panics when the test's world cannot be built: that
+//! is a failed test. The one exception is a Dovecot that is not installed: then there is none, and
+//! the test says so.
 
-pub mod certificates;
-pub mod dovecot;
-pub mod judge;
-pub mod program;
+mod certificates;
+mod dovecot;
+mod imap;
+mod mail;
+mod program;
+mod proxy;
+mod scripted;
+
+pub use certificates::{Certificates, Identity};
+pub use dovecot::{Dovecot, Options};
+pub use imap::{Fetched, Imap, Listed, Status};
+pub use mail::Mail;
+pub use program::{Output, Restante};
+pub use proxy::{Direction, FaultProxy, Harm, How};
+pub use scripted::Scripted;

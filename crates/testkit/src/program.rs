@@ -1,86 +1,118 @@
-//! Running the real program, as a user or a unit would.
+//! The program itself, run as a user would.
+//!
+//! It gets a home of its own, so that a test neither sees nor touches what belongs to the person who
+//! runs it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-/// The `restante` that was built together with the tests, and a configuration for it.
-pub struct Program {
-    configuration: PathBuf,
-    state: PathBuf,
+use serde_json::Value;
+
+/// A way to run the program with one configuration.
+#[derive(Debug, Clone)]
+pub struct Restante {
+    program: PathBuf,
+    config: PathBuf,
+    home: PathBuf,
 }
 
-/// How a run of the program ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// The exit status; `None` after a signal.
+/// What a run gave.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The exit status; `None` when a signal ended it.
     pub code: Option<i32>,
-    /// Standard output, as bytes: `show` gives messages.
+    /// Standard output.
     pub stdout: Vec<u8>,
-    /// Standard error.
+    /// Standard error, as text.
     pub stderr: String,
 }
 
-impl Ended {
-    /// Standard output as one JSON document.
+impl Restante {
+    /// The program with this configuration file; `home` is an existing folder for everything else.
     ///
     /// # Panics
-    /// When it is not.
+    /// When the program was not built.
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| {
-            panic!("not JSON ({error}): {:?} {}", String::from_utf8_lossy(&self.stdout), self.stderr)
-        })
+    pub fn new(config: &Path, home: &Path) -> Self {
+        Self { program: find_program(), config: config.to_owned(), home: home.to_owned() }
     }
 
-    /// Itself, if the exit status is this one.
-    ///
-    /// # Panics
-    /// When it is another one; says what the program said.
-    pub fn expect_code(self, code: i32) -> Self {
-        let stdout = String::from_utf8_lossy(&self.stdout);
-        assert_eq!(self.code, Some(code), "stdout: {stdout}\nstderr: {}", self.stderr);
-        self
-    }
-}
-
-impl Program {
-    /// The program with this configuration file; what it remembers outside the archive is kept in
-    /// `state`, not in the home folder of whoever runs the tests.
+    /// Where the program is.
     #[must_use]
-    pub fn new(configuration: &Path, state: &Path) -> Self {
-        Self { configuration: configuration.to_owned(), state: state.to_owned() }
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
-    /// Runs it to its end, without a terminal.
+    /// The command, ready to be started or changed.
+    pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments)
+            .env("HOME", &self.home)
+            .env("XDG_CONFIG_HOME", self.home.join("config"))
+            .env("XDG_STATE_HOME", self.home.join("state"))
+            .env("XDG_CACHE_HOME", self.home.join("cache"))
+            .env_remove("STATE_DIRECTORY")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
     ///
     /// # Panics
     /// When it cannot be started.
-    #[must_use]
-    pub fn run(&self, arguments: &[&str]) -> Ended {
-        let Output { status, stdout, stderr } = self.command(arguments).output().expect("the program starts");
-        Ended { code: status.code(), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
-    }
-
-    /// The command that [`run`](Self::run) runs, for tests that kill it.
-    #[must_use]
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        command.arg("--config").arg(&self.configuration).args(arguments);
-        command.env("XDG_STATE_HOME", &self.state).env_remove("STATE_DIRECTORY").env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+    pub fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+        let output = self.command(arguments).output().expect("the program starts");
+        Output {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 }
 
-/// The program lies beside the folder of the test programs: `target/<profile>/restante`.
-///
-/// # Panics
-/// When it has not been built.
-#[must_use]
-pub fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
-    let binary = profile.join("restante");
-    assert!(binary.exists(), "{} is missing: `cargo build -p restante` makes it", binary.display());
-    binary
+impl Output {
+    /// Fails the test with all that was said, unless the exit status is this.
+    ///
+    /// # Panics
+    /// When it is another.
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) -> &Self {
+        assert!(
+            self.code == Some(code),
+            "exit status {:?}, not {code}\nstandard output:\n{}\nstandard error:\n{}",
+            self.code,
+            String::from_utf8_lossy(&self.stdout),
+            self.stderr
+        );
+        self
+    }
+
+    /// Standard output as one JSON document.
+    ///
+    /// # Panics
+    /// When it is anything else.
+    #[must_use]
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| {
+            let text = String::from_utf8_lossy(&self.stdout);
+            panic!("not JSON ({error}):\n{text}\nstandard error:\n{}", self.stderr)
+        })
+    }
+}
+
+/// Where Cargo says it is, else beside the test: `target/<profile>/deps/test` → `target/<profile>/`.
+fn find_program() -> PathBuf {
+    if let Some(told) = std::env::var_os("CARGO_BIN_EXE_restante") {
+        return told.into();
+    }
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let beside = test.ancestors().skip(1).take(2).map(|folder| folder.join("restante"));
+    let found = beside.into_iter().find(|program| program.is_file());
+    found.expect("the program is built: `cargo build -p restante` with the profile of the tests")
 }
