@@ -2,32 +2,41 @@
 
 use std::fs;
 
-use restante_tests::{ACCOUNT, NAMES, World, date, fill, mail};
-use testkit::dovecot::Options;
+use message::Flags;
+use restante_tests::{ACCOUNT, World, append, date, mail, uids};
+use testkit::{Mail, Options};
 
 /// A mailbox with what makes trouble: nested, non-ASCII, quoted names, a folder that is not wanted,
 /// an empty one, and copies of one message in several folders.
-fn filled(options: &Options, account: &str) -> Option<World> {
+fn filled(options: Options, account: &str) -> Option<World> {
     let world = World::with(options, account)?;
     let mut judge = world.judge();
-    for (_, wire) in NAMES {
-        judge.create(wire);
-    }
-    for name in ["Sent", "Work", "Work/R&-D", "Queries \"quoted\" (2020)", "back\\slash", "Empty", "Junk"] {
+    for name in [
+        "Sent",
+        "Work",
+        "Work/R&D",
+        "Queries \"quoted\" (2020)",
+        "back\\slash",
+        "Empty",
+        "Junk",
+        "Entwürfe",
+        "家族/写真",
+        "Ünïcödé ☂ 📎",
+    ] {
         judge.create(name);
     }
-    fill(&mut judge, "INBOX", 0..120);
-    fill(&mut judge, "Sent", 100..140);
-    fill(&mut judge, "Work/R&-D", 140..150);
-    fill(&mut judge, "Queries \"quoted\" (2020)", 150..153);
-    fill(&mut judge, "back\\slash", 153..154);
-    fill(&mut judge, NAMES[1].1, 0..5);
+    append(&mut judge, "INBOX", 0..120);
+    append(&mut judge, "Sent", 100..140);
+    append(&mut judge, "Work/R&D", 140..150);
+    append(&mut judge, "Queries \"quoted\" (2020)", 150..153);
+    append(&mut judge, "back\\slash", 153..154);
+    append(&mut judge, "家族/写真", 0..5);
     Some(world)
 }
 
 #[test]
 fn a_mailbox_comes_back_byte_for_byte_and_a_second_run_fetches_nothing() {
-    let Some(world) = filled(&Options::default(), "") else { return };
+    let Some(world) = filled(Options::default(), "") else { return };
     let ledger = world.run_now();
     assert_eq!(ledger["outcome"], "ok");
     assert_eq!(ledger["totals"]["on_server"], 179);
@@ -43,28 +52,34 @@ fn a_mailbox_comes_back_byte_for_byte_and_a_second_run_fetches_nothing() {
 }
 
 #[test]
+fn a_mailbox_of_somebody_who_files_everything_comes_back() {
+    let Some(mut world) = World::new() else { return };
+    let messages = world.fill(&Mail::new(7, 700));
+    let ledger = world.run_now();
+    assert_eq!(ledger["totals"]["archived"], messages);
+    world.assert_archive_equals_server();
+    assert_eq!(world.run_now()["totals"]["bytes_fetched"], 0);
+}
+
+#[test]
 fn nothing_is_touched_on_the_server() {
-    let Some(world) = filled(&Options::default(), "") else { return };
-    let read = |world: &World| {
-        let mut judge = world.judge();
-        judge.mailboxes().into_iter().map(|mailbox| (judge.messages(&mailbox), mailbox)).collect::<Vec<_>>()
-    };
-    let before = read(&world);
+    let Some(world) = filled(Options::default(), "") else { return };
+    let before = world.judge().everything();
     let _ = world.run_now();
-    assert!(read(&world) == before, "the run changed the mailbox");
+    assert!(world.judge().everything() == before, "the run changed the mailbox");
 }
 
 #[test]
 fn a_server_without_any_extension_is_backed_up_as_well() {
-    let bare = Options::default().with_capabilities("IMAP4rev1");
-    let Some(world) = filled(&bare, "") else { return };
+    let bare = Options::default().extra("imap_capability = IMAP4rev1\n");
+    let Some(world) = filled(bare, "") else { return };
     assert_eq!(world.run_now()["outcome"], "ok");
     world.assert_archive_equals_server();
 
     let mut judge = world.judge();
-    judge.store_flags("INBOX", "3", "\\Flagged Later");
-    judge.expunge("INBOX", "5:7");
-    fill(&mut judge, "INBOX", 300..303);
+    judge.store("INBOX", &uids("3"), "FLAGS", &Flags::parse("\\Flagged Later"));
+    judge.expunge("INBOX", &uids("5:7"));
+    append(&mut judge, "INBOX", 300..303);
     let ledger = world.run_now();
     let counted = |key: &str| ledger["totals"][key].as_u64();
     assert_eq!((counted("flags_changed"), counted("vanished"), counted("new")), (Some(1), Some(3), Some(3)));
@@ -73,13 +88,13 @@ fn a_server_without_any_extension_is_backed_up_as_well() {
 
 #[test]
 fn changes_on_the_server_are_followed_and_the_past_is_kept() {
-    let Some(world) = filled(&Options::default(), "") else { return };
+    let Some(world) = filled(Options::default(), "") else { return };
     let _ = world.run_now();
     let mut judge = world.judge();
-    judge.store_flags("INBOX", "1:2", "\\Deleted \\Seen");
-    judge.expunge("Sent", "1:4");
-    judge.move_to("INBOX", "10", "Work");
-    fill(&mut judge, "INBOX", 200..210);
+    judge.store("INBOX", &uids("1:2"), "FLAGS", &Flags::parse("\\Draft \\Seen"));
+    judge.expunge("Sent", &uids("1:4"));
+    judge.move_to("INBOX", &uids("10"), "Work");
+    append(&mut judge, "INBOX", 200..210);
     let ledger = world.run_now();
     assert_eq!(ledger["outcome"], "ok");
     assert_eq!(ledger["totals"]["vanished"], 5);
@@ -97,7 +112,7 @@ fn changes_on_the_server_are_followed_and_the_past_is_kept() {
 
 #[test]
 fn only_wanted_folders_are_pulled_and_the_others_are_named() {
-    let Some(world) = filled(&Options::default(), "exclude = [\"Junk\", \"Work*\"]\n") else { return };
+    let Some(world) = filled(Options::default(), "exclude = [\"Junk\", \"Work*\"]\n") else { return };
     let ledger = world.run_now();
     let folders: Vec<&str> = ledger["folders"]
         .as_array()
@@ -118,10 +133,10 @@ fn only_wanted_folders_are_pulled_and_the_others_are_named() {
 #[test]
 fn tls_is_spoken_and_its_faults_are_told() {
     let Some(world) = World::new() else { return };
-    fill(&mut world.judge(), "INBOX", 0..3);
+    append(&mut world.judge(), "INBOX", 0..3);
     let authority = world.dovecot.authority_file();
     let trusted = format!("tls_ca_file = \"{}\"\n", authority.display());
-    let (imap, imaps) = (world.dovecot.imap_port(), world.dovecot.imaps_port());
+    let (imap, imaps) = (world.dovecot.plain().port(), world.dovecot.encrypted().port());
 
     world.configure(&format!("port = {imaps}\ntls = \"implicit\"\n{trusted}"));
     assert_eq!(world.run_now()["totals"]["new"], 3);
@@ -138,21 +153,21 @@ fn tls_is_spoken_and_its_faults_are_told() {
 
 #[test]
 fn a_namespace_with_a_prefix_and_a_dot_is_followed() {
-    let options = Options { separator: '.', prefix: "INBOX.".to_owned(), ..Options::default() };
-    let Some(world) = World::with(&options, "") else { return };
+    let options = Options::default().separator('.').prefix("INBOX.");
+    let Some(world) = World::with(options, "") else { return };
     let mut judge = world.judge();
     judge.create("INBOX.Lists.rust");
-    fill(&mut judge, "INBOX.Lists.rust", 0..4);
-    fill(&mut judge, "INBOX", 4..6);
+    append(&mut judge, "INBOX.Lists.rust", 0..4);
+    append(&mut judge, "INBOX", 4..6);
     assert_eq!(world.run_now()["totals"]["archived"], 6);
     world.assert_archive_equals_server();
 }
 
 #[test]
 fn a_lost_catalogue_is_made_again_from_the_packs_alone() {
-    let Some(world) = filled(&Options::default(), "") else { return };
+    let Some(world) = filled(Options::default(), "") else { return };
     let _ = world.run_now();
-    world.judge().expunge("INBOX", "1:9");
+    world.judge().expunge("INBOX", &uids("1:9"));
     let _ = world.run_now();
     let before = world.listing();
     for entry in fs::read_dir(world.archive()).expect("the archive").flatten() {
@@ -168,7 +183,7 @@ fn a_lost_catalogue_is_made_again_from_the_packs_alone() {
 #[test]
 fn a_flipped_byte_is_found_and_told_as_messages() {
     let Some(world) = World::new() else { return };
-    fill(&mut world.judge(), "INBOX", 0..60);
+    append(&mut world.judge(), "INBOX", 0..60);
     let _ = world.run_now();
     let pack = world.packs().remove(0);
     let sound = fs::read(&pack).expect("the pack");
@@ -189,7 +204,7 @@ fn a_flipped_byte_is_found_and_told_as_messages() {
 #[test]
 fn one_message_is_shown_as_it_was_sent() {
     let Some(world) = World::new() else { return };
-    world.judge().append("INBOX", "", &date(1), &mail(3));
+    world.judge().append("INBOX", &Flags::new(), &date(1), &mail(3));
     let _ = world.run_now();
     let listed = &world.listing()["INBOX"][0];
     let id = listed["id"].as_str().expect("an id");
@@ -212,7 +227,7 @@ fn a_second_program_on_the_same_archive_is_told_to_wait() {
 
 #[test]
 fn maildir_and_mbox_hold_every_message() {
-    let Some(world) = filled(&Options::default(), "") else { return };
+    let Some(world) = filled(Options::default(), "") else { return };
     let _ = world.run_now();
     for (format, pattern) in [("maildir", "cur"), ("mbox", "mbox")] {
         let out = world.path(format);

@@ -1,15 +1,20 @@
 //! Killed at any moment, a run goes on from its last commit and ends as if nothing had happened.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use restante_tests::{World, fill};
+use restante_tests::{World, append};
 
 const MESSAGES: u32 = 600;
 
 /// Kills the program when the archive has grown to `bytes`, or lets it end.
 fn run_and_kill(world: &World, bytes: u64) -> bool {
-    let mut child = world.program.command(&["--run-now"]).spawn().expect("the program starts");
+    let mut child = world
+        .program
+        .command(["--quiet", "--run-now"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
     let size = |world: &World| {
         let packs = std::fs::read_dir(world.archive().join("packs")).into_iter().flatten().flatten();
         packs.filter_map(|pack| pack.metadata().ok()).map(|pack| pack.len()).sum::<u64>()
@@ -30,7 +35,7 @@ fn run_and_kill(world: &World, bytes: u64) -> bool {
 #[test]
 fn killed_again_and_again_it_ends_as_if_undisturbed() {
     let Some(world) = World::new() else { return };
-    fill(&mut world.judge(), "INBOX", 0..MESSAGES);
+    append(&mut world.judge(), "INBOX", 0..MESSAGES);
     let mut killed = 0;
     let mut size = 1;
     while killed < 12 && run_and_kill(&world, size) {
@@ -47,8 +52,14 @@ fn killed_again_and_again_it_ends_as_if_undisturbed() {
 #[test]
 fn a_polite_end_leaves_a_ledger_that_says_so() {
     let Some(world) = World::new() else { return };
-    fill(&mut world.judge(), "INBOX", 0..MESSAGES);
-    let child = world.program.command(&["--json", "--run-now"]).spawn().expect("the program starts");
+    append(&mut world.judge(), "INBOX", 0..MESSAGES);
+    let child = world
+        .program
+        .command(["--json", "--run-now"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     std::thread::sleep(Duration::from_millis(30));
     let pid = child.id().to_string();
     assert!(Command::new("kill").arg(pid).status().expect("kill runs").success());

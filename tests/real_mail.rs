@@ -4,12 +4,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use restante_tests::World;
+use message::Flags;
+use restante_tests::{USER, World, date};
 
 #[test]
 fn every_file_of_the_corpus_comes_out_as_the_server_gives_it() {
     let Some(corpus) = std::env::var_os("RESTANTE_CORPUS") else { return };
-    let Some(world) = World::new() else { return };
+    let Some(mut world) = World::new() else { return };
     let mut folders = vec![PathBuf::from(corpus)];
     let mut files = 0;
     while let Some(folder) = folders.pop() {
@@ -20,7 +21,7 @@ fn every_file_of_the_corpus_comes_out_as_the_server_gives_it() {
             } else {
                 files += 1;
                 let bytes = fs::read(&path).expect("a file of the corpus");
-                world.deliver("", &format!("{files}.corpus"), "S", &bytes);
+                world.dovecot.deliver(USER, "INBOX", &Flags::parse("\\Seen"), &date(files), &bytes);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! New UIDs, new names: what the archive already holds is not fetched again, lost or doubled.
 
-use restante_tests::{ACCOUNT, World, fill};
+use restante_tests::{ACCOUNT, USER, World, append};
 
 const MESSAGES: u32 = 400;
 
@@ -8,8 +8,8 @@ fn pulled() -> Option<(World, u64)> {
     let world = World::new()?;
     let mut judge = world.judge();
     judge.create("Archive");
-    fill(&mut judge, "INBOX", 0..MESSAGES);
-    fill(&mut judge, "Archive", MESSAGES..MESSAGES + 50);
+    append(&mut judge, "INBOX", 0..MESSAGES);
+    append(&mut judge, "Archive", MESSAGES..MESSAGES + 50);
     let bytes = world.run_now()["totals"]["bytes_fetched"].as_u64().expect("a number");
     Some((world, bytes))
 }
@@ -17,9 +17,9 @@ fn pulled() -> Option<(World, u64)> {
 #[test]
 fn a_new_uidvalidity_costs_a_fraction_and_doubles_nothing() {
     let Some((world, full)) = pulled() else { return };
-    let before = world.judge().uid_validity("INBOX");
-    world.forget_uids("");
-    assert_ne!(world.judge().uid_validity("INBOX"), before, "the server must have forgotten");
+    let before = world.judge().status("INBOX").uid_validity;
+    world.dovecot.new_uidvalidity(USER, "INBOX");
+    assert_ne!(world.judge().status("INBOX").uid_validity, before, "the server must have forgotten");
     let ledger = world.run_now();
     assert_eq!(ledger["outcome"], "ok");
     let fetched = ledger["totals"]["bytes_fetched"].as_u64().expect("a number");
@@ -66,9 +66,9 @@ fn a_mailbox_that_moved_to_another_server_is_recognised() {
     let Some(other) = World::new() else { return };
     let mut judge = other.judge();
     judge.create("Archive");
-    fill(&mut judge, "INBOX", 0..MESSAGES);
-    fill(&mut judge, "Archive", MESSAGES..MESSAGES + 50);
-    world.configure(&format!("port = {}\n", other.dovecot.imap_port()));
+    append(&mut judge, "INBOX", 0..MESSAGES);
+    append(&mut judge, "Archive", MESSAGES..MESSAGES + 50);
+    world.configure(&format!("port = {}\n", other.dovecot.plain().port()));
     let ledger = world.run_now();
     let fetched = ledger["totals"]["bytes_fetched"].as_u64().expect("a number");
     assert!(fetched * 10 < full, "{fetched} of {full} octets were fetched again");

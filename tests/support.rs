@@ -1,5 +1,5 @@
 //! The world of an end-to-end test: a mailbox on a real Dovecot, an archive, and the program between
-//! them. The judge is an IMAP client that shares no code with the program.
+//! them. The judge is an IMAP client that shares no code with the program's.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,22 +7,22 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use message::{Flags, InternalDate, UidSet};
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::dovecot::{Dovecot, Options, PASSWORD};
-use testkit::judge::{Judge, Judged};
-use testkit::program::{Ended, Program};
+use testkit::{Dovecot, Fetched, Imap, Mail, Options, Output, Restante};
 
-/// The account's name in the configuration, and the user on the server.
+/// The account's name in the configuration.
 pub const ACCOUNT: &str = "work";
-const USER: &str = "anna";
+/// Its user on the server.
+pub const USER: &str = "anna";
 
 /// A server, an archive and the program.
 pub struct World {
     /// The server.
     pub dovecot: Dovecot,
     /// The program, configured.
-    pub program: Program,
+    pub program: Restante,
     folder: TempDir,
 }
 
@@ -30,7 +30,7 @@ impl World {
     /// An empty mailbox on a Dovecot with everything it can do; `None` where there is no Dovecot.
     #[must_use]
     pub fn new() -> Option<Self> {
-        Self::with(&Options::default(), "")
+        Self::with(Options::default(), "")
     }
 
     /// The same with another kind of Dovecot and more lines in the account's configuration.
@@ -38,16 +38,23 @@ impl World {
     /// # Panics
     /// When the test's own folder cannot be written.
     #[must_use]
-    pub fn with(options: &Options, account: &str) -> Option<Self> {
+    pub fn with(options: Options, account: &str) -> Option<Self> {
         let dovecot = Dovecot::start(options)?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let password = folder.path().join("password");
-        fs::write(&password, format!("{PASSWORD}\n")).expect("the test's own folder can be written");
+        fs::write(&password, format!("{}\n", dovecot.password()))
+            .expect("the test's own folder can be written");
         fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).expect("an own file");
         let world =
-            Self { program: Program::new(&folder.path().join("r.toml"), folder.path()), dovecot, folder };
+            Self { program: Restante::new(&folder.path().join("r.toml"), folder.path()), dovecot, folder };
         world.configure(account);
         Some(world)
+    }
+
+    /// Delivers this mail to the account's mailbox; says how many messages.
+    #[must_use]
+    pub fn fill(&mut self, mail: &Mail) -> usize {
+        self.dovecot.fill(USER, mail)
     }
 
     /// Writes the configuration anew, with these lines for the account beside the usual ones. What
@@ -61,7 +68,7 @@ impl World {
         let _ = write!(text, "protocol = \"imap\"\nuser = \"{USER}\"\npassword_file = \"password\"\n");
         for (key, line) in [
             ("host", "host = \"localhost\"".to_owned()),
-            ("port", format!("port = {}", self.dovecot.imap_port())),
+            ("port", format!("port = {}", self.dovecot.plain().port())),
             ("tls", "tls = \"none\"".to_owned()),
         ] {
             if !account.lines().any(|own| own.starts_with(key)) {
@@ -86,18 +93,8 @@ impl World {
 
     /// The judge, logged in as the account's user.
     #[must_use]
-    pub fn judge(&self) -> Judge {
-        self.dovecot.judge(USER)
-    }
-
-    /// The user's Maildir on the server: see [`Dovecot::deliver`].
-    pub fn deliver(&self, folder: &str, name: &str, flags: &str, bytes: &[u8]) {
-        self.dovecot.deliver(USER, folder, name, flags, bytes);
-    }
-
-    /// New UIDs under a new UIDVALIDITY for a folder on disk.
-    pub fn forget_uids(&self, folder: &str) {
-        self.dovecot.forget_uids(USER, folder);
+    pub fn judge(&self) -> Imap {
+        self.dovecot.imap(USER)
     }
 
     /// One run that must be whole; returns its ledger.
@@ -109,20 +106,21 @@ impl World {
     /// One run that must end with this exit status; returns its ledger.
     #[must_use]
     pub fn run_with_code(&self, code: i32) -> Value {
-        let ended = self.program.run(&["--json", "--run-now"]).expect_code(code);
-        ended.json()["runs"][0].clone()
+        let output = self.program.run(["--json", "--run-now"]);
+        output.expect_code(code).json()["runs"][0].clone()
     }
 
     /// Runs a command of the program that must succeed, and returns its JSON.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let arguments: Vec<&str> = [&["--json"], arguments].concat();
-        self.program.run(&arguments).expect_code(0).json()
+        self.program.run([&["--json"], arguments].concat()).expect_code(0).json()
     }
 
     /// Runs a command of the program that must end with this exit status.
-    pub fn run(&self, code: i32, arguments: &[&str]) -> Ended {
-        self.program.run(arguments).expect_code(code)
+    pub fn run(&self, code: i32, arguments: &[&str]) -> Output {
+        let output = self.program.run(arguments);
+        output.expect_code(code);
+        output
     }
 
     /// What `list --json` says of every folder, by the folder's name.
@@ -147,12 +145,9 @@ impl World {
     /// # Panics
     /// With the first difference.
     pub fn assert_archive_equals_server(&self) {
-        let mut judge = self.judge();
         let mut listing = self.listing();
         let mut bytes_on_server = Vec::new();
-        for mailbox in judge.mailboxes() {
-            let name = decoded(&mailbox);
-            let messages = judge.messages(&mailbox);
+        for (name, messages) in self.judge().everything() {
             let listed = listing.remove(&name).unwrap_or_else(|| panic!("{name} is not listed"));
             assert_same(&name, &messages, &listed);
             bytes_on_server.extend(messages.into_iter().map(|message| message.bytes));
@@ -174,7 +169,7 @@ impl World {
         let target = tempfile::tempdir().expect("a temporary folder");
         let out = target.path().join("out");
         let out_text = out.to_str().expect("a plain path");
-        self.program.run(&["export", ACCOUNT, out_text, "--format", format]).expect_code(0);
+        self.run(0, &["export", ACCOUNT, out_text, "--format", format]);
         let mut files = Vec::new();
         let mut folders = vec![out];
         while let Some(folder) = folders.pop() {
@@ -203,7 +198,7 @@ impl World {
     }
 }
 
-fn assert_same(folder: &str, server: &[Judged], listed: &[Value]) {
+fn assert_same(folder: &str, server: &[Fetched], listed: &[Value]) {
     let mut by_uid: BTreeMap<u64, &Value> = BTreeMap::new();
     for message in listed {
         let uid = message["uid"].as_u64().expect("a UID");
@@ -211,29 +206,25 @@ fn assert_same(folder: &str, server: &[Judged], listed: &[Value]) {
     }
     assert_eq!(by_uid.len(), server.len(), "{folder}: messages listed");
     for message in server {
-        let listed =
-            by_uid.get(&u64::from(message.uid)).unwrap_or_else(|| panic!("{folder}: no UID {}", message.uid));
+        let uid = message.uid;
+        let listed = by_uid.get(&u64::from(uid.get())).unwrap_or_else(|| panic!("{folder}: no UID {uid}"));
         let flags = listed["flags"].as_array().expect("a list of flags").iter();
-        let mut flags: Vec<&str> = flags.map(|flag| flag.as_str().expect("a flag")).collect();
-        flags.sort_unstable();
-        assert_eq!(flags, message.flags, "{folder} {}: flags", message.uid);
-        assert_eq!(listed["size"], message.bytes.len(), "{folder} {}: size", message.uid);
-        assert_eq!(listed["internal_date_raw"], message.internal_date, "{folder} {}: date", message.uid);
+        let flags: Flags = flags.map(|flag| flag.as_str().expect("a flag")).collect();
+        assert_eq!(flags, message.flags, "{folder} {uid}: flags");
+        assert_eq!(listed["size"], message.bytes.len(), "{folder} {uid}: size");
+        let date = listed["internal_date_raw"].as_str().expect("a date");
+        assert_eq!(InternalDate::parse(date), message.internal_date, "{folder} {uid}: date");
     }
 }
 
-/// The name that people see of a name on the wire; the tests use few that are not ASCII.
+/// A set of UIDs from its text.
+///
+/// # Panics
+/// When the text is no set.
 #[must_use]
-pub fn decoded(wire: &str) -> String {
-    NAMES.iter().find(|(_, encoded)| *encoded == wire).map_or(wire, |(name, _)| name).replace("&-", "&")
+pub fn uids(text: &str) -> UidSet {
+    UidSet::parse(text).expect("a set of UIDs")
 }
-
-/// Folders that are not ASCII, and their names on the wire.
-pub const NAMES: [(&str, &str); 3] = [
-    ("Entwürfe", "Entw&APw-rfe"),
-    ("家族/写真", "&W7ZlzQ-/&UZl3Hw-"),
-    ("Ünïcödé ☂", "&ANw-n&AO8-c&APY-d&AOk- &JgI-"),
-];
 
 /// A message that is different for each number: every third is multipart with an attachment, and
 /// attachments repeat.
@@ -283,14 +274,15 @@ pub fn mail(number: u32) -> Vec<u8> {
 
 /// The received date of [`mail`]: a second apart for each number.
 #[must_use]
-pub fn date(number: u32) -> String {
-    format!("{:02}-Mar-2026 10:{:02}:{:02} +0100", 1 + number / 3_600 % 28, number / 60 % 60, number % 60)
+pub fn date(number: u32) -> InternalDate {
+    InternalDate::from_unix(1_772_445_600 + i64::from(number), 60)
 }
 
 /// Puts the messages of these numbers into a mailbox of the server.
-pub fn fill(judge: &mut Judge, mailbox: &str, numbers: impl IntoIterator<Item = u32>) {
+pub fn append(judge: &mut Imap, mailbox: &str, numbers: impl IntoIterator<Item = u32>) {
     for number in numbers {
         let flags = ["", "\\Seen", "\\Seen \\Answered", "\\Flagged $Forwarded", "\\Draft \\Seen Todo"];
-        judge.append(mailbox, flags[number as usize % flags.len()], &date(number), &mail(number));
+        let flags = Flags::parse(flags[number as usize % flags.len()]);
+        judge.append(mailbox, &flags, &date(number), &mail(number));
     }
 }

@@ -11,12 +11,14 @@ mod maildir;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use message::{Flags, InternalDate};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::certificates::{Certificates, Identity};
@@ -141,6 +143,7 @@ impl Dovecot {
         let mut master = Command::new(program)
             .args(["-F", "-c"])
             .arg(path.join("dovecot.conf"))
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(path.join("stderr")).expect("the folder is ours"))
@@ -276,28 +279,17 @@ impl Dovecot {
 
 impl Drop for Dovecot {
     fn drop(&mut self) {
-        if let Some(doveadm) = find("doveadm") {
-            // When it does not obey, it is killed below.
-            let _ = Command::new(doveadm)
-                .arg("-c")
-                .arg(self.folder.path().join("dovecot.conf"))
-                .arg("stop")
-                .stderr(Stdio::null())
-                .status();
-        } else {
-            let _ = self.master.kill();
-        }
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE && matches!(self.master.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(10));
-        }
         stop(&mut self.master);
     }
 }
 
+/// Ends the master and all that it has started, at once: its folder goes, too, so that an orderly
+/// end, which takes seconds, would serve nobody.
 fn stop(master: &mut Child) {
-    // It may have ended by itself.
-    let _ = master.kill();
+    if let Some(group) = i32::try_from(master.id()).ok().and_then(Pid::from_raw) {
+        // They may have ended by themselves.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
     let _ = master.wait();
 }
 
