@@ -260,9 +260,15 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_a_usage_error() {
-        for line in
-            ["", "daemon", "restore work --to home", "frobnicate", "--run-now list", "list --nope", "-q -v status"]
-        {
+        for line in [
+            "",
+            "daemon",
+            "restore work --to home",
+            "frobnicate",
+            "--run-now list",
+            "list --nope",
+            "-q -v status",
+        ] {
             let error = read(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }

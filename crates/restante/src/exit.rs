@@ -25,7 +25,8 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    const fn number(self) -> u8 {
+    /// The number that a shell sees.
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
@@ -69,7 +70,9 @@ impl Failure {
         self.reports = self
             .reports
             .drain(..)
-            .map(|report| miette::Report::new(miette::MietteDiagnostic::new(report.to_string()).with_help(help)))
+            .map(|report| {
+                miette::Report::new(miette::MietteDiagnostic::new(report.to_string()).with_help(help))
+            })
             .collect();
         self
     }
@@ -123,8 +126,8 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_of_the_contract() {
-        let numbers =
-            [Exit::Done, Exit::Failed, Exit::Usage, Exit::Partial, Exit::Damaged, Exit::Busy].map(Exit::number);
+        let numbers = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Partial, Exit::Damaged, Exit::Busy]
+            .map(Exit::number);
         assert_eq!(numbers, [0, 1, 2, 3, 4, 75]);
     }
 

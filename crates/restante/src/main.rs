@@ -10,25 +10,53 @@
 //! * [`output`], [`logging`]: what people, programs and the journal see. [`exit`]: how it ends.
 
 mod cli;
+mod commands;
 mod config;
 mod exit;
 mod logging;
+#[cfg(test)]
+mod manual;
 mod memory;
 mod output;
 mod process;
 
 use std::process::ExitCode;
 
+use commands::Context;
+use exit::{Exit, Failure};
+use output::screen::Screen;
+
 fn main() -> ExitCode {
     process::harden();
-    let (global, _command) = match cli::Cli::read(std::env::args_os()) {
+    let (global, command) = match cli::Cli::read(std::env::args_os()) {
         Ok(read) => read,
         Err(error) => {
+            // Help and version go to standard output; when nobody reads them, that is all right.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    let screen = output::screen::Screen::new(global.quiet);
+    let screen = Screen::new(global.quiet);
     logging::start(&global, &screen);
-    ExitCode::SUCCESS
+    let context = Context { global, screen };
+    match commands::run(&context, command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            say(&context, &failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Says why the command failed: to people on standard error, with `--json` also as a document.
+fn say(context: &Context, failure: &Failure) {
+    for report in &failure.reports {
+        context.screen.report(report);
+    }
+    if context.global.json
+        && let Some(error) = failure.summary()
+    {
+        // Where standard output is gone, standard error has said it.
+        let _ = output::json::write(&mut output::stdout(), &serde_json::json!({ "error": error }));
+    }
 }

@@ -8,12 +8,14 @@
 //!
 //! Invariant: an archive is created only where none was ever remembered.
 
+use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use archive::{ArchiveId, CommitId};
 use serde::{Deserialize, Serialize};
 
 /// A thousand archives fit.
@@ -26,12 +28,12 @@ const FILE: &str = "archives.json";
 pub(crate) struct Remembered {
     /// The path, absolute.
     path: PathBuf,
-    /// The archive's id, in hex.
-    pub(crate) id: String,
-    /// The number of its last commit.
-    pub(crate) commit: u64,
-    /// What tells that commit from another of the same number, in hex.
-    pub(crate) check: String,
+    /// Which archive it is.
+    #[serde(with = "as_text")]
+    archive: ArchiveId,
+    /// Its last commit.
+    #[serde(with = "as_text")]
+    commit: CommitId,
     /// When it was verified last, and how that went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<Verified>,
@@ -55,8 +57,8 @@ pub(crate) enum Found {
     Nothing,
     /// Something that is no archive.
     Other,
-    /// An archive: its id, the number and the check of its last commit.
-    Archive { id: String, commit: u64, check: String },
+    /// An archive, and its last commit.
+    Archive(ArchiveId, CommitId),
 }
 
 /// What may be done with it.
@@ -76,25 +78,35 @@ pub(crate) enum Verdict {
 pub(crate) fn judge(remembered: Option<&Remembered>, found: &Found) -> Verdict {
     match (remembered, found) {
         (None, Found::Nothing) => Verdict::Create,
-        (None, Found::Archive { .. }) => Verdict::Use,
+        (None, Found::Archive(..)) => Verdict::Use,
         (None, Found::Other) => Verdict::Absent("the folder is not empty and holds no archive".to_owned()),
-        (Some(known), Found::Nothing | Found::Other) => Verdict::Absent(format!(
-            "archive {} was there before, and is not now – disk not mounted?",
-            known.id
-        )),
-        (Some(known), Found::Archive { id, .. }) if *id != known.id => {
-            Verdict::ReadOnly(format!("it is archive {id}, and the one that was there before is {}", known.id))
+        (Some(known), Found::Nothing | Found::Other) => {
+            Verdict::Absent(format!("archive {} was there before – disk not mounted?", known.archive))
         }
-        (Some(known), Found::Archive { commit, .. }) if *commit < known.commit => Verdict::ReadOnly(format!(
-            "its last commit is number {commit}, and number {} was there before: it is an older copy",
-            known.commit
+        (Some(known), Found::Archive(archive, commit)) => match continues(known, *archive, *commit) {
+            Ok(()) => Verdict::Use,
+            Err(why) => Verdict::ReadOnly(why),
+        },
+    }
+}
+
+/// Whether an archive is the one that is known, and at least as far.
+fn continues(known: &Remembered, archive: ArchiveId, commit: CommitId) -> Result<(), String> {
+    if archive != known.archive {
+        return Err(format!(
+            "it is archive {archive}, and the one that was there before is {}",
+            known.archive
+        ));
+    }
+    match commit.number.cmp(&known.commit.number) {
+        Ordering::Less => Err(format!(
+            "its last commit is number {}, and number {} was there before: it is an older copy",
+            commit.number, known.commit.number
         )),
-        (Some(known), Found::Archive { commit, check, .. })
-            if *commit == known.commit && *check != known.check =>
-        {
-            Verdict::ReadOnly(format!("its commit number {commit} is not the one that was there before"))
+        Ordering::Equal if commit != known.commit => {
+            Err(format!("its commit number {} is not the one that was there before", commit.number))
         }
-        (Some(_), Found::Archive { .. }) => Verdict::Use,
+        Ordering::Equal | Ordering::Greater => Ok(()),
     }
 }
 
@@ -166,11 +178,15 @@ impl Memory {
     ///
     /// # Errors
     /// When the state file cannot be written.
-    pub(crate) fn remember(&self, archive: &Path, id: &str, commit: u64, check: &str) -> Result<(), MemoryError> {
-        self.change(archive, |known| {
-            let verified = known.filter(|known| known.id == id).and_then(|known| known.verified);
-            let (id, check) = (id.to_owned(), check.to_owned());
-            Some(Remembered { path: absolute(archive), id, commit, check, verified })
+    pub(crate) fn remember(
+        &self,
+        path: &Path,
+        archive: ArchiveId,
+        commit: CommitId,
+    ) -> Result<(), MemoryError> {
+        self.change(path, |known| {
+            let verified = known.filter(|known| known.archive == archive).and_then(|known| known.verified);
+            Some(Remembered { path: absolute(path), archive, commit, verified })
         })
     }
 
@@ -232,18 +248,42 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Ids in the state file stand as people see them.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(id: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
     use super::*;
 
-    fn known(id: &str, commit: u64, check: &str) -> Remembered {
-        Remembered { path: "/srv/mail".into(), id: id.into(), commit, check: check.into(), verified: None }
+    const A: ArchiveId = ArchiveId::from_bytes([0xa; 16]);
+    const B: ArchiveId = ArchiveId::from_bytes([0xb; 16]);
+
+    fn commit(number: u64, check: u8) -> CommitId {
+        CommitId { number, check: [check; 16] }
     }
 
-    fn found(id: &str, commit: u64, check: &str) -> Found {
-        Found::Archive { id: id.into(), commit, check: check.into() }
+    fn known() -> Remembered {
+        Remembered { path: "/srv/mail".into(), archive: A, commit: commit(7, 1), verified: None }
     }
 
     #[test]
@@ -251,31 +291,36 @@ mod tests {
         assert_eq!(judge(None, &Found::Nothing), Verdict::Create);
         assert!(matches!(judge(None, &Found::Other), Verdict::Absent(_)));
         for gone in [Found::Nothing, Found::Other] {
-            let Verdict::Absent(why) = judge(Some(&known("a", 1, "x")), &gone) else { panic!("{gone:?}") };
+            let Verdict::Absent(why) = judge(Some(&known()), &gone) else { panic!("{gone:?}") };
             assert!(why.contains("disk not mounted?"), "{why}");
         }
     }
 
     #[test]
     fn what_has_only_grown_is_written_on() {
-        for at in [found("a", 7, "x"), found("a", 8, "y")] {
-            assert_eq!(judge(Some(&known("a", 7, "x")), &at), Verdict::Use);
+        for at in [commit(7, 1), commit(8, 2)] {
+            assert_eq!(judge(Some(&known()), &Found::Archive(A, at)), Verdict::Use);
         }
-        assert_eq!(judge(None, &found("a", 7, "x")), Verdict::Use);
+        assert_eq!(judge(None, &Found::Archive(A, commit(7, 1))), Verdict::Use);
     }
 
     #[test]
     fn another_or_an_older_archive_is_only_read() {
-        let table = [(found("b", 9, "x"), "archive b"), (found("a", 6, "w"), "older copy"), (found("a", 7, "z"), "not the one")];
+        let table = [
+            (Found::Archive(B, commit(9, 1)), "it is archive 0b0b"),
+            (Found::Archive(A, commit(6, 1)), "older copy"),
+            (Found::Archive(A, commit(7, 2)), "not the one"),
+        ];
         for (at, expected) in table {
-            let Verdict::ReadOnly(why) = judge(Some(&known("a", 7, "x")), &at) else { panic!("{at:?}") };
+            let Verdict::ReadOnly(why) = judge(Some(&known()), &at) else { panic!("{at:?}") };
             assert!(why.contains(expected), "{why}");
         }
     }
 
     fn memory(state: &Path) -> Memory {
         let state = state.join("state").into_os_string();
-        Memory::find(Path::new("/srv/mail"), |name| (name == "STATE_DIRECTORY").then(|| state.clone())).unwrap()
+        Memory::find(Path::new("/srv/mail"), |name| (name == "STATE_DIRECTORY").then(|| state.clone()))
+            .unwrap()
     }
 
     #[test]
@@ -283,14 +328,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let archive = Path::new("/srv/mail");
         assert_eq!(memory(folder.path()).recall(archive).unwrap(), None);
-        memory(folder.path()).remember(archive, "a", 7, "x").unwrap();
-        memory(folder.path()).remember(Path::new("/srv/other"), "b", 1, "y").unwrap();
+        memory(folder.path()).remember(archive, A, commit(7, 1)).unwrap();
+        memory(folder.path()).remember(Path::new("/srv/other"), B, commit(1, 1)).unwrap();
         let verified = Verified { at: 5, depth: "full".into(), whole: true };
         memory(folder.path()).remember_verified(archive, verified.clone()).unwrap();
-        memory(folder.path()).remember(archive, "a", 8, "z").unwrap();
+        memory(folder.path()).remember(archive, A, commit(8, 2)).unwrap();
         let recalled = memory(folder.path()).recall(Path::new("/srv/./mail")).unwrap().unwrap();
-        assert_eq!((recalled.commit, recalled.verified), (8, Some(verified)));
-        memory(folder.path()).remember(archive, "c", 1, "z").unwrap();
+        assert_eq!((recalled.commit, recalled.verified), (commit(8, 2), Some(verified)));
+        memory(folder.path()).remember(archive, B, commit(1, 2)).unwrap();
         assert_eq!(memory(folder.path()).recall(archive).unwrap().unwrap().verified, None);
         assert_eq!(fs::read_dir(folder.path().join("state")).unwrap().count(), 1);
     }
@@ -307,7 +352,9 @@ mod tests {
     #[test]
     fn the_memory_never_lies_in_the_archive() {
         let find = |state: &'static str| {
-            Memory::find(Path::new("/srv/mail"), move |name| (name == "STATE_DIRECTORY").then(|| state.into()))
+            Memory::find(Path::new("/srv/mail"), move |name| {
+                (name == "STATE_DIRECTORY").then(|| state.into())
+            })
         };
         assert!(find("/srv/mail").is_err() && find("/srv/mail/state").is_err());
         assert_eq!(find("/srv/mailstate:/srv/mail").unwrap().folder, Path::new("/srv/mailstate"));
@@ -317,7 +364,9 @@ mod tests {
     fn the_place_is_that_of_the_unit_then_of_the_user() {
         let find = |set: &[(&str, &str)]| {
             let set: Vec<(String, OsString)> = set.iter().map(|&(k, v)| (k.to_owned(), v.into())).collect();
-            Memory::find(Path::new("/a"), |name| set.iter().find(|(key, _)| key == name).map(|(_, v)| v.clone()))
+            Memory::find(Path::new("/a"), |name| {
+                set.iter().find(|(key, _)| key == name).map(|(_, v)| v.clone())
+            })
         };
         assert_eq!(find(&[("HOME", "/h")]).unwrap().folder, Path::new("/h/.local/state/restante"));
         assert_eq!(

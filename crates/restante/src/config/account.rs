@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use daemon::{InvalidSchedule, Schedule};
 use secrecy::SecretString;
+use sync::{FolderFilter, Watchdog};
 use toml::Spanned;
 use toml::de::DeTable;
 
 use super::document::{Problem, Section};
 use super::secret::PasswordSource;
 use super::size::parse_size;
-use super::watchdog::Watchdog;
+use super::watchdog;
 
 /// Longer names do not fit where names go: journal fields, metric labels, file names.
 const MAX_NAME_BYTES: usize = 64;
@@ -38,7 +39,7 @@ pub(crate) struct Account {
     /// `None`: not limited by the operator.
     pub(crate) max_bytes_per_day: Option<u64>,
     pub(crate) watchdog: Watchdog,
-    /// Where its name, its password and its authorities stand in the file.
+    /// Where things stand in the file that are looked at again later.
     pub(super) places: Places,
 }
 
@@ -46,7 +47,6 @@ pub(crate) struct Account {
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     pub(super) name: Range<usize>,
-    pub(super) protocol: Range<usize>,
     pub(super) password: Range<usize>,
     pub(super) tls_ca_file: Range<usize>,
 }
@@ -114,12 +114,11 @@ pub(super) fn read(
     }
     let max_bytes_per_day = size(&mut section, "max_bytes_per_day");
     let watchdog = match section.section("watchdog") {
-        Some(own) => Watchdog::read(own, defaults),
-        None => defaults.clone(),
+        Some(own) => watchdog::read(own, defaults),
+        None => *defaults,
     };
     let places = Places {
         name: section.place("name"),
-        protocol: section.place("protocol"),
         password: password_place,
         tls_ca_file: section.place("tls_ca_file"),
     };
@@ -329,8 +328,8 @@ fn schedule(section: &mut Section<'_, '_>) -> Option<Schedule> {
 fn globs(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
     let globs = section.texts(key)?;
     for glob in &globs {
-        if let Err(error) = globset::GlobBuilder::new(glob.get_ref()).literal_separator(false).build() {
-            let message = format!("{}: {}", section.key(key), error.kind());
+        if let Err(error) = FolderFilter::new(std::slice::from_ref(glob.get_ref()), &[]) {
+            let message = format!("{}: {error}", section.key(key));
             section.problems().push(Problem::at(glob.span(), message));
         }
     }

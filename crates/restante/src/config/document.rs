@@ -58,6 +58,19 @@ impl Invalid {
         self.problems.iter().map(|problem| self.report(problem)).collect()
     }
 
+    /// The same for programs.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let problem = |problem: &Problem| {
+            serde_json::json!({
+                "file": self.file,
+                "line": problem.span.as_ref().map(|span| self.line(span.start)),
+                "message": problem.message,
+                "help": problem.help,
+            })
+        };
+        self.problems.iter().map(problem).collect()
+    }
+
     fn report(&self, problem: &Problem) -> miette::Report {
         let message = match &problem.span {
             Some(span) => format!("{}, line {}: {}", self.file, self.line(span.start), problem.message),

@@ -23,7 +23,6 @@ use std::time::Duration;
 pub(crate) use account::{Account, Protocol, Tls};
 pub(crate) use document::Invalid;
 pub(crate) use secret::{PasswordSource, SecretError};
-pub(crate) use watchdog::Watchdog;
 
 use document::{Problem, Section};
 
@@ -104,8 +103,8 @@ impl Config {
         }
         let archive = root.section("archive").and_then(|section| ArchiveConfig::read(section, folder));
         let watchdog = match root.section("watchdog") {
-            Some(section) => Watchdog::read(section, &Watchdog::default()),
-            None => Watchdog::default(),
+            Some(section) => watchdog::read(section, &sync::Watchdog::default()),
+            None => sync::Watchdog::default(),
         };
         let mut accounts = Vec::new();
         for (number, (table, span)) in (1..).zip(root.tables("account")) {

@@ -86,8 +86,13 @@ fn defaults_are_those_of_the_document() {
     let work = &config.accounts[0];
     assert_eq!((work.port, work.tls, work.protocol), (993, Tls::Implicit, Protocol::Imap));
     assert_eq!((work.include.clone(), work.exclude.len()), (vec!["*".to_owned()], 0));
-    assert_eq!(work.watchdog, Watchdog { vanished_min: 20, vanished_share: 0.1, account_share: 0.3 });
+    assert_eq!(thresholds(work), (20, 0.1, 0.3));
     assert!(work.schedule.is_none() && work.max_bytes_per_day.is_none());
+}
+
+fn thresholds(account: &Account) -> (u64, f64, f64) {
+    let watchdog = account.watchdog;
+    (watchdog.vanished_min, watchdog.vanished_share, watchdog.account_share)
 }
 
 #[test]
@@ -246,7 +251,7 @@ fn what_is_wrong_with_single_keys_is_said_in_their_words() {
         ("schedule = \"61 2 * * *\"", "`schedule`: not a cron expression"),
         ("schedule = \"0 0 30 2 *\"", "`schedule`: this cron expression is never due"),
         ("schedule = \"0 2 * * *\"\ntimezone = \"Mars/Base\"", "`timezone`: no time zone of this name"),
-        ("include = [\"a[\"]", "`include`: unclosed character class"),
+        ("include = [\"a[\"]", "`include`: folder glob \"a[\" is not valid"),
         ("include = []", "`include`: is empty"),
         ("exclude = \"Junk\"", "`exclude`: expected a list of texts"),
         ("exclude = [\"Junk\", 7]", "`exclude`: expected texts, found a whole number"),
@@ -290,10 +295,7 @@ fn the_watchdog_of_an_account_begins_with_that_of_all() {
         account("watchdog.vanished_share = 1\n")
     );
     let config = parse(&text).unwrap();
-    assert_eq!(
-        config.accounts[0].watchdog,
-        Watchdog { vanished_min: 5, vanished_share: 1.0, account_share: 0.3 }
-    );
+    assert_eq!(thresholds(&config.accounts[0]), (5, 1.0, 0.3));
 }
 
 #[test]

@@ -60,19 +60,26 @@ fn filter(global: &Global, wished: Option<&str>) -> EnvFilter {
         (_, true) => "debug",
         _ => "info",
     };
-    let wished = wished.filter(|wished| !wished.trim().is_empty()).and_then(|wished| EnvFilter::try_new(wished).ok());
+    let wished =
+        wished.filter(|wished| !wished.trim().is_empty()).and_then(|wished| EnvFilter::try_new(wished).ok());
     wished.unwrap_or_else(|| EnvFilter::new(own))
 }
 
 /// Whether an event may be heard at all.
 fn is_audible(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
-    let of = |name: &str| target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    let of =
+        |name: &str| target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
     *metadata.level() <= Level::WARN || !HUSHED.into_iter().any(of)
 }
 
 impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Lines {
-    fn on_new_span(&self, attributes: &tracing::span::Attributes<'_>, id: &tracing::Id, context: Context<'_, S>) {
+    fn on_new_span(
+        &self,
+        attributes: &tracing::span::Attributes<'_>,
+        id: &tracing::Id,
+        context: Context<'_, S>,
+    ) {
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(SpanFields::of(attributes));
         }
@@ -109,8 +116,7 @@ mod tests {
 
     /// What is heard of `events` under these wishes.
     fn heard(verbose: bool, rust_log: Option<&str>, events: impl FnOnce()) -> String {
-        let global =
-            Global { config: None, json: false, quiet: false, verbose, log_format: LogFormat::Text };
+        let global = Global { config: None, json: false, quiet: false, verbose, log_format: LogFormat::Text };
         let memory = Memory::default();
         let layer = Lines { sink: Box::new(memory.clone()) }.with_filter(filter(&global, rust_log));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
@@ -119,7 +125,9 @@ mod tests {
 
     #[test]
     fn no_password_on_the_wire_is_heard_whatever_is_asked_for() {
-        for wish in [None, Some("trace"), Some("async_imap=trace"), Some("async_imap::client=trace,imap_proto=debug")] {
+        for wish in
+            [None, Some("trace"), Some("async_imap=trace"), Some("async_imap::client=trace,imap_proto=debug")]
+        {
             let text = heard(true, wish, || {
                 tracing::trace!(target: "async_imap::client", "C: a1 LOGIN me canary");
                 tracing::debug!(target: "imap_proto", "canary");

@@ -57,7 +57,13 @@ mod tests {
 
     #[test]
     fn sizes_are_short() {
-        let table = [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 31, "2.0 GiB"), (u64::MAX, "16384.0 PiB")];
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (1 << 31, "2.0 GiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ];
         for (bytes, text) in table {
             assert_eq!(size(bytes), text);
         }
@@ -79,7 +85,9 @@ mod tests {
 
     #[test]
     fn spans_are_rounded_down_to_one_unit() {
-        for (seconds, text) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 days")] {
+        for (seconds, text) in
+            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 days")]
+        {
             assert_eq!(span(seconds), text);
         }
     }

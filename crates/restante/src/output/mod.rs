@@ -6,5 +6,14 @@
 
 pub(crate) mod amount;
 pub(crate) mod json;
+pub(crate) mod ledger;
+pub(crate) mod progress;
 pub(crate) mod screen;
 pub(crate) mod table;
+
+use std::io::{self, BufWriter, StdoutLock};
+
+/// Standard output, for data. What is written must be flushed, for an error there is an error.
+pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::with_capacity(64 << 10, io::stdout().lock())
+}

@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
+use miette::{GraphicalReportHandler, GraphicalTheme};
 
 /// A handle on standard error; clones share it.
 #[derive(Clone, Debug)]
@@ -48,6 +49,18 @@ impl Screen {
         self.bars.suspend(|| {
             let _ = io::stderr().lock().write_all(text.as_bytes());
         });
+    }
+
+    /// An error with its place in the configuration, if it has one; in colours and frames only where
+    /// they may be.
+    pub(crate) fn report(&self, report: &miette::Report) {
+        let theme = if self.colours { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_wrap_lines(false);
+        let mut text = String::new();
+        match handler.render_report(&mut text, report.as_ref()) {
+            Ok(()) => self.print(&text),
+            Err(std::fmt::Error) => self.say(&report.to_string()),
+        }
     }
 
     /// A line for a person; what it holds of strangers' text is escaped here.

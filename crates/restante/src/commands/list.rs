@@ -1,0 +1,305 @@
+//! `list`: accounts, the folders of an account, or the messages of a folder, newest first.
+//!
+//! The answer depends on the archive alone, so that the same state of it gives the same bytes,
+//! whatever happened to the catalogue in between. Messages are written as they are read: a folder
+//! may have millions.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use archive::{AccountInfo, MailboxInfo, PlacementInfo, View, When};
+use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
+
+use super::{Context, known_account, moment, read_archive};
+use crate::cli::List;
+use crate::exit::{Exit, Failure};
+use crate::output::amount::{count, local_time, rfc3339, size};
+use crate::output::table::{self, Align, Table};
+use crate::output::{json, stdout};
+
+/// The columns of a folder's messages; the last is as wide as it comes.
+const MESSAGE_COLUMNS: [(usize, Align); 6] = [
+    (12, Align::Left),
+    (10, Align::Right),
+    (16, Align::Left),
+    (10, Align::Right),
+    (30, Align::Left),
+    (0, Align::Left),
+];
+
+pub(super) fn run(context: &Context, what: &List) -> Result<Exit, Failure> {
+    let archive = read_archive(&context.config()?)?;
+    let view = archive.view();
+    let json = context.global.json;
+    let Some(name) = &what.account else {
+        accounts(&view, json)?;
+        return Ok(Exit::Done);
+    };
+    let account = known_account(&view, name)?;
+    match &what.folder {
+        None => folders(&view, &account, what.deleted, json)?,
+        Some(folder) => {
+            let when = moment::when(&view, &account, what.as_of.as_deref(), what.deleted)?;
+            let mailboxes = mailboxes_of_name(&view, &account, folder)?;
+            messages(&view, &account, folder, &mailboxes, when, json)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct AccountRow {
+    account: String,
+    protocol: String,
+    folders: u64,
+    messages: u64,
+    bytes: u64,
+}
+
+fn accounts(view: &View<'_>, as_json: bool) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for account in view.accounts()? {
+        let totals = view.totals(Some(account.id))?;
+        let folders = view.mailboxes(account.id)?.iter().filter(|mailbox| mailbox.gone.is_none()).count();
+        rows.push(AccountRow {
+            account: account.name,
+            protocol: account.protocol,
+            folders: folders as u64,
+            messages: totals.live,
+            bytes: totals.live_bytes,
+        });
+    }
+    rows.sort_by(|a, b| a.account.cmp(&b.account));
+    let mut out = stdout();
+    if as_json {
+        return Ok(json::write(&mut out, &serde_json::json!({ "accounts": rows }))?);
+    }
+    let mut table = Table::new(&[
+        ("account", Align::Left),
+        ("protocol", Align::Left),
+        ("folders", Align::Right),
+        ("messages", Align::Right),
+        ("size", Align::Right),
+    ]);
+    for row in rows {
+        table.row([row.account, row.protocol, count(row.folders), count(row.messages), size(row.bytes)]);
+    }
+    table.write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+#[derive(Serialize)]
+struct FolderRow {
+    folder: String,
+    messages: u64,
+    uid_validity: Option<u32>,
+    special_use: Option<String>,
+    subscribed: bool,
+    selectable: bool,
+    on_server: bool,
+}
+
+fn folders(view: &View<'_>, account: &AccountInfo, deleted: bool, as_json: bool) -> Result<(), Failure> {
+    let mailboxes = sorted_mailboxes(view, account)?;
+    let wanted = mailboxes.into_iter().filter(|mailbox| deleted || mailbox.gone.is_none());
+    let rows: Vec<FolderRow> = wanted
+        .map(|mailbox| FolderRow {
+            folder: mailbox.name.text(),
+            messages: mailbox.live,
+            uid_validity: mailbox.epoch.and_then(|epoch| epoch.validity).map(message::UidValidity::get),
+            special_use: mailbox.special_use,
+            subscribed: mailbox.subscribed,
+            selectable: mailbox.selectable,
+            on_server: mailbox.gone.is_none(),
+        })
+        .collect();
+    let mut out = stdout();
+    if as_json {
+        let document = serde_json::json!({ "account": account.name, "folders": rows });
+        return Ok(json::write(&mut out, &document)?);
+    }
+    let mut table = Table::new(&[("folder", Align::Left), ("messages", Align::Right), ("", Align::Left)]);
+    for row in rows {
+        let mut remarks: Vec<String> = row.special_use.into_iter().collect();
+        if !row.on_server {
+            remarks.push("no longer on the server".to_owned());
+        }
+        if !row.selectable {
+            remarks.push("holds folders only".to_owned());
+        }
+        table.row([row.folder, count(row.messages), remarks.join(", ")]);
+    }
+    table.write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// All mailboxes of an account: INBOX, then by name.
+pub(super) fn sorted_mailboxes(view: &View<'_>, account: &AccountInfo) -> Result<Vec<MailboxInfo>, Failure> {
+    let mut mailboxes = view.mailboxes(account.id)?;
+    mailboxes.sort_by_cached_key(|mailbox| (!mailbox.name.is_inbox(), mailbox.name.text(), mailbox.id));
+    Ok(mailboxes)
+}
+
+/// The mailboxes that people see under this name; more than one where one is gone and another has
+/// come, or where the server has odd names.
+fn mailboxes_of_name(
+    view: &View<'_>,
+    account: &AccountInfo,
+    name: &str,
+) -> Result<Vec<MailboxInfo>, Failure> {
+    let is_inbox = name.eq_ignore_ascii_case("INBOX");
+    let mut mailboxes = sorted_mailboxes(view, account)?;
+    mailboxes.retain(|mailbox| mailbox.name.text() == name || is_inbox && mailbox.name.is_inbox());
+    if mailboxes.is_empty() {
+        let message = format!("the archive holds no folder \"{name}\" of account \"{}\"", account.name);
+        return Err(Failure::words(Exit::Failed, message).help("`restante list ACCOUNT` names its folders"));
+    }
+    Ok(mailboxes)
+}
+
+fn messages(
+    view: &View<'_>,
+    account: &AccountInfo,
+    folder: &str,
+    mailboxes: &[MailboxInfo],
+    when: When,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let mut out = stdout();
+    if !as_json {
+        table::line(&mut out, &MESSAGE_COLUMNS, &["id", "uid", "received", "size", "from", "subject"])?;
+        for mailbox in mailboxes {
+            write_rows(&mut out, view, mailbox, when)?;
+        }
+        return Ok(out.flush()?);
+    }
+    let failed = RefCell::new(None);
+    let messages = Messages { view, mailboxes, when, failed: &failed };
+    let folder = mailboxes.first().map_or_else(|| folder.to_owned(), |mailbox| mailbox.name.text());
+    let written = json::write(&mut out, &Document { account: &account.name, folder, messages });
+    match failed.into_inner() {
+        Some(error) => Err(Failure::from(error)),
+        None => Ok(written?),
+    }
+}
+
+fn write_rows(
+    out: &mut impl Write,
+    view: &View<'_>,
+    mailbox: &MailboxInfo,
+    when: When,
+) -> Result<(), Failure> {
+    let mut written = Ok(());
+    view.placements(mailbox.id, when, &mut |placement| {
+        written = write_row(out, &placement);
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(written?)
+}
+
+fn write_row(out: &mut impl Write, placement: &PlacementInfo) -> io::Result<()> {
+    let id = placement.message.to_string();
+    let short: String = id.chars().take(MESSAGE_COLUMNS[0].0).collect();
+    let from: String = placement.fields.from.chars().take(MESSAGE_COLUMNS[4].0).collect();
+    let received = placement.internal_date.unix().map_or_else(|| "-".to_owned(), local_time);
+    let uid = placement.uid.to_string();
+    let bytes = size(placement.size);
+    table::line(out, &MESSAGE_COLUMNS, &[&short, &uid, &received, &bytes, &from, &placement.fields.subject])
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    account: &'a str,
+    folder: String,
+    messages: Messages<'a>,
+}
+
+/// A sequence that is read from the archive while it is written.
+struct Messages<'a> {
+    view: &'a View<'a>,
+    mailboxes: &'a [MailboxInfo],
+    when: When,
+    /// An error of the archive, which serde has no place for.
+    failed: &'a RefCell<Option<archive::Error>>,
+}
+
+#[derive(Serialize)]
+struct MessageRow<'a> {
+    id: String,
+    uid: u32,
+    uid_validity: Option<u32>,
+    size: u64,
+    internal_date: Option<String>,
+    internal_date_raw: &'a str,
+    flags: Vec<&'a str>,
+    subject: &'a str,
+    from: &'a str,
+    date: Option<String>,
+    on_server: bool,
+}
+
+impl Serialize for Messages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut sequence = serializer.serialize_seq(None)?;
+        let mut written = Ok(());
+        for mailbox in self.mailboxes {
+            let read = self.view.epochs(mailbox.id).and_then(|epochs| {
+                let validity: HashMap<_, _> =
+                    epochs.into_iter().map(|epoch| (epoch.id, epoch.validity)).collect();
+                self.view.placements(mailbox.id, self.when, &mut |placement| {
+                    let validity = validity.get(&placement.epoch).copied().flatten();
+                    written = sequence.serialize_element(&row(&placement, validity));
+                    if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                })
+            });
+            if let Err(error) = read {
+                self.failed.replace(Some(error));
+                return Err(serde::ser::Error::custom("the archive cannot be read"));
+            }
+            written = match written {
+                Ok(()) => Ok(()),
+                Err(error) => return Err(error),
+            };
+        }
+        sequence.end()
+    }
+}
+
+fn row(placement: &PlacementInfo, validity: Option<message::UidValidity>) -> MessageRow<'_> {
+    MessageRow {
+        id: placement.message.to_string(),
+        uid: placement.uid.get(),
+        uid_validity: validity.map(message::UidValidity::get),
+        size: placement.size,
+        internal_date: with_offset(&placement.internal_date),
+        internal_date_raw: placement.internal_date.raw(),
+        flags: placement.flags.iter().collect(),
+        subject: &placement.fields.subject,
+        from: &placement.fields.from,
+        date: placement.fields.date.and_then(rfc3339),
+        on_server: placement.last_run.is_none(),
+    }
+}
+
+/// RFC 3339 in the zone that the server used.
+fn with_offset(date: &message::InternalDate) -> Option<String> {
+    let (unix, minutes) = (date.unix()?, date.offset_minutes()?);
+    let offset = jiff::tz::Offset::from_seconds(i32::from(minutes) * 60).ok()?;
+    let at = jiff::Timestamp::from_second(unix).ok()?;
+    Some(at.display_with_offset(offset).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_received_date_keeps_its_zone() {
+        let date = message::InternalDate::parse("17-Jul-1996 02:44:25 -0700");
+        assert_eq!(with_offset(&date).as_deref(), Some("1996-07-17T02:44:25-07:00"));
+        assert_eq!(with_offset(&message::InternalDate::parse("gestern")), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! What can be asked of the program, one file a command.
+//!
+//! A command reads the configuration, does its work, writes its data to standard output (a table, or
+//! with `--json` one document) and ends with an [`Exit`], or with a [`Failure`] that says why not.
+
+mod check_config;
+mod demo;
+mod export;
+mod init;
+mod list;
+mod moment;
+mod place;
+mod rebuild;
+mod run_now;
+mod show;
+mod status;
+mod stop;
+mod target;
+mod verify;
+
+use archive::{AccountInfo, Archive, View};
+
+use crate::cli::{Command, Global};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::output::screen::Screen;
+
+/// What every command is given.
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) screen: Screen,
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// When it could not be done.
+pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::RunNow { accounts } => run_now::run(context, &accounts),
+        Command::List(what) => list::run(context, &what),
+        Command::Show { id } => show::run(context, &id),
+        Command::Export(what) => export::run(context, &what),
+        Command::Status => status::run(context),
+        Command::Verify { quick, accounts } => verify::run(context, quick, &accounts),
+        Command::Rebuild => rebuild::run(context),
+        Command::CheckConfig { connect } => check_config::run(context, connect),
+        Command::Demo { keep } => demo::run(context, keep),
+        Command::Init { accept } => init::run(context, accept),
+    }
+}
+
+impl Context {
+    /// The configuration that the command line names.
+    fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.global.config.as_deref())?)
+    }
+
+    /// Says something to a person, unless they wished not to be told.
+    fn say(&self, line: &str) {
+        if !self.global.quiet {
+            self.screen.say(line);
+        }
+    }
+}
+
+impl From<archive::Error> for Failure {
+    fn from(error: archive::Error) -> Self {
+        let exit = match &error {
+            archive::Error::Locked { .. } | archive::Error::OwnerChanged { .. } => Exit::Busy,
+            error if error.is_damage() => Exit::Damaged,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// Opens the archive to read in it; also one that may not be written to.
+fn read_archive(config: &Config) -> Result<Archive, Failure> {
+    Ok(Archive::open(&config.archive.path)?)
+}
+
+/// The account of this name in the archive.
+fn known_account(view: &View<'_>, name: &str) -> Result<AccountInfo, Failure> {
+    view.account(name)?.ok_or_else(|| {
+        Failure::words(Exit::Failed, format!("the archive holds no account \"{name}\""))
+            .help("`restante list` names the accounts that it holds")
+    })
+}

@@ -1,0 +1,68 @@
+//! The archive's place: what lies there, what is remembered of it, and whether it may be written.
+
+use std::path::Path;
+
+use archive::{Archive, Writer, WriterOptions};
+
+use crate::exit::{Exit, Failure};
+use crate::memory::{Found, Memory, MemoryError, Verdict, judge};
+
+impl From<MemoryError> for Failure {
+    fn from(error: MemoryError) -> Self {
+        let exit = match error {
+            MemoryError::Homeless | MemoryError::InsideArchive { .. } => Exit::Usage,
+            MemoryError::File { .. } | MemoryError::Garbled { .. } => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// What lies at a path.
+pub(super) fn look(path: &Path) -> Result<Found, Failure> {
+    if archive::identify(path)?.is_some() {
+        let archive = Archive::open(path)?;
+        let view = archive.view();
+        return Ok(Found::Archive(view.id(), view.last_commit()?));
+    }
+    let cannot_look = |error: std::io::Error| {
+        Failure::words(Exit::Failed, format!("cannot look into {}: {error}", path.display()))
+    };
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => Ok(if entries.next().is_none() { Found::Nothing } else { Found::Other }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(cannot_look(error)),
+    }
+}
+
+/// Opens the archive to write to it; creates it where that may be. What is refused, and why, is the
+/// contract's part "Archive not there".
+pub(super) fn open_writer(path: &Path, memory: &Memory) -> Result<Writer, Failure> {
+    let found = look(path)?;
+    let shown = path.display();
+    match judge(memory.recall(path)?.as_ref(), &found) {
+        Verdict::Use => {}
+        Verdict::Create => {
+            let id = archive::init(path)?;
+            tracing::info!("archive {id} created in {shown}");
+        }
+        Verdict::Absent(why) => {
+            return Err(Failure::words(Exit::Failed, format!("there is no archive in {shown}: {why}"))
+                .help("mount its disk; if the archive is gone for good, `restante init --accept` begins a new one in an empty folder"));
+        }
+        Verdict::ReadOnly(why) => {
+            return Err(Failure::words(
+                Exit::Failed,
+                format!("the archive in {shown} is not written to: {why}"),
+            )
+            .help("reading works; to write on with this one, run `restante init --accept`"));
+        }
+    }
+    let writer = Writer::open(path, WriterOptions::default())?;
+    remember(path, memory, &writer)?;
+    Ok(writer)
+}
+
+/// Remembers how far the archive is.
+pub(super) fn remember(path: &Path, memory: &Memory, writer: &Writer) -> Result<(), Failure> {
+    Ok(memory.remember(path, writer.view().id(), writer.last_commit())?)
+}

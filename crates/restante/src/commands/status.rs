@@ -1,0 +1,272 @@
+//! `status`: per account the last run, its result, the next one, and how long ago the newest good one
+//! was; of the archive its size and when it was verified.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use archive::{AccountInfo, Archive, RunInfo, View};
+use serde::Serialize;
+
+use super::{Context, read_archive};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::memory::{Found, Memory, Remembered, Verdict, judge};
+use crate::output::amount::{count, local_time, rfc3339, size, span};
+use crate::output::table::{Align, Table};
+use crate::output::{json, stdout};
+
+/// So many runs are looked through for the newest good one: a month of hourly ones.
+const MAX_RUNS: usize = 1_000;
+
+#[derive(Serialize)]
+struct Status {
+    accounts: Vec<AccountStatus>,
+    archive: ArchiveStatus,
+}
+
+#[derive(Serialize, Default)]
+struct AccountStatus {
+    account: String,
+    configured: bool,
+    last_run: Option<LastRun>,
+    newest_good_run: Option<String>,
+    newest_good_run_age_seconds: Option<i64>,
+    next_run: Option<String>,
+    messages: u64,
+    bytes: u64,
+    #[serde(skip)]
+    next_run_at: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct LastRun {
+    started: Option<String>,
+    finished: Option<String>,
+    /// `interrupted` where the run was cut off or is still going on.
+    outcome: String,
+    suspicious: bool,
+    error: Option<String>,
+    #[serde(skip)]
+    started_at: i64,
+}
+
+#[derive(Serialize, Default)]
+struct ArchiveStatus {
+    path: String,
+    id: Option<String>,
+    packs: u64,
+    pack_bytes: u64,
+    catalogue_bytes: u64,
+    messages: u64,
+    mail_bytes: u64,
+    /// Size of the archive in relation to the mail that is on the servers; none where there is none.
+    ratio: Option<f64>,
+    last_verification: Option<Verification>,
+    warning: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Verification {
+    at: Option<String>,
+    depth: String,
+    whole: bool,
+    age_seconds: i64,
+}
+
+pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    let path = &config.archive.path;
+    let now = jiff::Timestamp::now().as_second();
+    let remembered = Memory::open(path).and_then(|memory| memory.recall(path)).unwrap_or_default();
+    let archive = match super::place::look(path)? {
+        // An archive that was never begun is no failure; one that is gone is.
+        Found::Nothing if remembered.is_none() => None,
+        _ => Some(read_archive(&config)?),
+    };
+    let status = collect(&config, archive.as_ref(), remembered.as_ref(), now)?;
+    let mut out = stdout();
+    if context.global.json {
+        json::write(&mut out, &status)?;
+    } else {
+        write(&mut out, &status, now)?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+fn collect(
+    config: &Config,
+    archive: Option<&Archive>,
+    remembered: Option<&Remembered>,
+    now: i64,
+) -> Result<Status, Failure> {
+    let path = config.archive.path.display().to_string();
+    let view = archive.map(Archive::view);
+    let known = match &view {
+        Some(view) => view.accounts()?,
+        None => Vec::new(),
+    };
+    let configured = config.accounts.iter().map(|account| account.name.as_str());
+    let names: BTreeSet<&str> = configured.chain(known.iter().map(|account| account.name.as_str())).collect();
+    let mut accounts = Vec::with_capacity(names.len());
+    for name in names {
+        let mut status = match (&view, known.iter().find(|account| account.name == name)) {
+            (Some(view), Some(account)) => of_account(view, account, now)?,
+            _ => AccountStatus { account: name.to_owned(), ..AccountStatus::default() },
+        };
+        if let Some(account) = config.account(name) {
+            status.configured = true;
+            status.next_run_at = account.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+            status.next_run = status.next_run_at.and_then(rfc3339);
+        }
+        accounts.push(status);
+    }
+    let archive = match &view {
+        Some(view) => of_archive(view, path, remembered, now)?,
+        None => ArchiveStatus { path, ..ArchiveStatus::default() },
+    };
+    Ok(Status { accounts, archive })
+}
+
+fn of_account(view: &View<'_>, account: &AccountInfo, now: i64) -> Result<AccountStatus, Failure> {
+    let totals = view.totals(Some(account.id))?;
+    let last = view.runs(account.id, 1)?.pop();
+    let good = match &last {
+        Some(run) if is_good(run) => last.clone(),
+        Some(_) => view.runs(account.id, MAX_RUNS)?.into_iter().find(is_good),
+        None => None,
+    };
+    let good_at = good.and_then(|run| run.finished_ms).map(|ms| ms.div_euclid(1_000));
+    Ok(AccountStatus {
+        account: account.name.clone(),
+        last_run: last.as_ref().map(last_run),
+        newest_good_run: good_at.and_then(rfc3339),
+        newest_good_run_age_seconds: good_at.map(|at| now - at),
+        messages: totals.live,
+        bytes: totals.live_bytes,
+        ..AccountStatus::default()
+    })
+}
+
+fn is_good(run: &RunInfo) -> bool {
+    run.outcome.as_deref() == Some("ok")
+}
+
+fn last_run(run: &RunInfo) -> LastRun {
+    let ledger: serde_json::Value =
+        run.ledger_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let started_at = run.started_ms.div_euclid(1_000);
+    LastRun {
+        started: rfc3339(started_at),
+        finished: run.finished_ms.and_then(|ms| rfc3339(ms.div_euclid(1_000))),
+        outcome: run.outcome.clone().unwrap_or_else(|| "interrupted".to_owned()),
+        suspicious: ledger["suspicious"].as_bool().unwrap_or(false),
+        error: ledger["error"].as_str().map(str::to_owned),
+        started_at,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a ratio needs no 53 bits")]
+fn of_archive(
+    view: &View<'_>,
+    path: String,
+    remembered: Option<&Remembered>,
+    now: i64,
+) -> Result<ArchiveStatus, Failure> {
+    let (sizes, totals) = (view.sizes()?, view.totals(None)?);
+    let bytes = sizes.pack_bytes + sizes.catalogue_bytes;
+    let found = Found::Archive(view.id(), view.last_commit()?);
+    let warning = match judge(remembered, &found) {
+        Verdict::ReadOnly(why) => Some(format!("not written to: {why}; see `restante init --accept`")),
+        _ => None,
+    };
+    let verified = remembered.and_then(|remembered| remembered.verified.as_ref());
+    Ok(ArchiveStatus {
+        path,
+        id: Some(view.id().to_string()),
+        packs: sizes.packs,
+        pack_bytes: sizes.pack_bytes,
+        catalogue_bytes: sizes.catalogue_bytes,
+        messages: totals.messages,
+        mail_bytes: totals.live_bytes,
+        ratio: (totals.live_bytes > 0).then(|| bytes as f64 / totals.live_bytes as f64),
+        last_verification: verified.map(|verified| Verification {
+            at: rfc3339(verified.at),
+            depth: verified.depth.clone(),
+            whole: verified.whole,
+            age_seconds: now - verified.at,
+        }),
+        warning,
+    })
+}
+
+fn write(out: &mut impl Write, status: &Status, now: i64) -> std::io::Result<()> {
+    let mut table = Table::new(&[
+        ("account", Align::Left),
+        ("last run", Align::Left),
+        ("result", Align::Left),
+        ("newest good run", Align::Left),
+        ("next run", Align::Left),
+        ("messages", Align::Right),
+        ("size", Align::Right),
+    ]);
+    for account in &status.accounts {
+        let last = account.last_run.as_ref();
+        let good = account.newest_good_run_age_seconds;
+        table.row([
+            account.account.clone(),
+            last.map_or_else(|| "never".to_owned(), |run| local_time(run.started_at)),
+            last.map(result).unwrap_or_default(),
+            good.map_or_else(|| "never".to_owned(), |age| format!("{} ago", span(age.max(0).unsigned_abs()))),
+            next(account),
+            count(account.messages),
+            size(account.bytes),
+        ]);
+    }
+    if !table.is_empty() {
+        table.write(out)?;
+        writeln!(out)?;
+    }
+    for account in &status.accounts {
+        if let Some(error) = account.last_run.as_ref().and_then(|run| run.error.as_ref()) {
+            writeln!(out, "{}: {}", account.account, message::escape::escape(error))?;
+        }
+    }
+    write_archive(out, &status.archive, now)
+}
+
+fn result(run: &LastRun) -> String {
+    if run.suspicious { format!("{}, suspicious", run.outcome) } else { run.outcome.clone() }
+}
+
+fn next(account: &AccountStatus) -> String {
+    match account.next_run_at {
+        _ if !account.configured => "no longer configured".to_owned(),
+        Some(at) => local_time(at),
+        None => "no schedule".to_owned(),
+    }
+}
+
+fn write_archive(out: &mut impl Write, archive: &ArchiveStatus, now: i64) -> std::io::Result<()> {
+    let path = message::escape::escape(&archive.path);
+    let Some(id) = &archive.id else {
+        return writeln!(out, "archive {path}: not begun yet");
+    };
+    let bytes = size(archive.pack_bytes + archive.catalogue_bytes);
+    let ratio =
+        archive.ratio.map(|ratio| format!(", {ratio:.3} of the mail on the servers")).unwrap_or_default();
+    writeln!(out, "archive {path} ({id}): {bytes} in {} packs{ratio}", count(archive.packs))?;
+    match &archive.last_verification {
+        None => writeln!(out, "never verified; `restante verify` does it")?,
+        Some(verified) => {
+            let how = if verified.whole { "whole" } else { "DAMAGED" };
+            let age = span(verified.age_seconds.max(0).unsigned_abs());
+            let at = local_time(now - verified.age_seconds);
+            writeln!(out, "last verified {at} ({}, {age} ago): {how}", verified.depth)?;
+        }
+    }
+    match &archive.warning {
+        Some(warning) => writeln!(out, "warning: {}", message::escape::escape(warning)),
+        None => Ok(()),
+    }
+}

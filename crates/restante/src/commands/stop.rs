@@ -1,0 +1,57 @@
+//! Hearing that the program shall stop: SIGTERM from a service manager, SIGINT from a terminal,
+//! SIGHUP from one that was closed.
+//!
+//! The first signal asks the run to commit what it has and end; the second ends the process at once,
+//! which the archive survives like any other kill.
+
+use std::io;
+
+use sync::Stop;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::Exit;
+use crate::output::screen::Screen;
+
+/// Starts to listen.
+///
+/// # Errors
+/// When the signals cannot be had.
+pub(super) fn listen(screen: &Screen) -> io::Result<Stop> {
+    let stop = Stop::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        }
+    };
+    let (asked, screen) = (stop.clone(), screen.clone());
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            signals.next().await;
+            asked.request();
+            screen.say("asked to stop: committing what has come; once more ends at once");
+            signals.next().await;
+            std::process::exit(i32::from(Exit::Failed.number()));
+        });
+    })?;
+    Ok(stop)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `verify`: prove that the archive is whole, and if it is not, say which messages are hit.
+
+use archive::{Depth, VerifyProgress, VerifyReport};
+
+use super::Context;
+use crate::config::Config;
+use crate::exit::{Exit, Failure, chain};
+use crate::memory::{Memory, Verified};
+use crate::output::amount::{count, size};
+use crate::output::table::{Align, Table};
+use crate::output::{json, stdout};
+
+pub(super) fn run(context: &Context, quick: bool, accounts: &[String]) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    let depth = if quick { Depth::Quick } else { Depth::Full };
+    let wanted = (!accounts.is_empty()).then_some(accounts);
+    let bar = context.screen.bars().add(indicatif::ProgressBar::new(0).with_style(style()));
+    let report = archive::verify(&config.archive.path, depth, wanted, &mut |progress: VerifyProgress| {
+        bar.set_length(progress.total_bytes);
+        bar.set_position(progress.done_bytes);
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    let whole = is_whole(&report);
+    if wanted.is_none() {
+        note(&config, quick, whole);
+    }
+    if context.global.json {
+        json::write(&mut stdout(), &document(&config, quick, &report))?;
+    } else {
+        write(context, &report)?;
+    }
+    Ok(if whole { Exit::Done } else { Exit::Damaged })
+}
+
+fn style() -> indicatif::ProgressStyle {
+    indicatif::ProgressStyle::with_template(
+        "verify {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
+    )
+    .expect("the template is valid")
+    .progress_chars("=> ")
+}
+
+fn is_whole(report: &VerifyReport) -> bool {
+    report.damage.is_empty()
+        && report.messages_hit.is_empty()
+        && report.catalogue == archive::CatalogueState::Ok
+}
+
+/// Remembers the result for `status`. Who verifies need not be who backs up, so this may fail.
+fn note(config: &Config, quick: bool, whole: bool) {
+    let path = &config.archive.path;
+    let verified = Verified {
+        at: jiff::Timestamp::now().as_second(),
+        depth: if quick { "quick" } else { "full" }.to_owned(),
+        whole,
+    };
+    let noted = Memory::open(path).and_then(|memory| memory.remember_verified(path, verified));
+    if let Err(error) = noted {
+        tracing::warn!("the result will not be in `status`: {}", chain(&error));
+    }
+}
+
+fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::Value {
+    let damage = |damage: &archive::Damage| serde_json::json!({ "pack": damage.pack.to_string(), "offset": damage.offset, "what": damage.what });
+    let hit = |hit: &archive::MessageHit| {
+        serde_json::json!({
+            "id": hit.key.to_string(), "account": hit.account, "folder": hit.mailbox,
+            "uid": hit.uid.map(message::Uid::get), "subject": hit.subject, "why": hit.reason,
+        })
+    };
+    serde_json::json!({
+        "archive": config.archive.path.display().to_string(),
+        "depth": if quick { "quick" } else { "full" },
+        "whole": is_whole(report),
+        "packs": report.packs, "frames": report.frames, "blobs": report.blobs,
+        "messages": report.messages, "bytes": report.bytes,
+        "damage": report.damage.iter().map(damage).collect::<Vec<_>>(),
+        "messages_hit": report.messages_hit.iter().map(hit).collect::<Vec<_>>(),
+        "catalogue": if report.catalogue == archive::CatalogueState::Ok { "ok" } else { "differs" },
+    })
+}
+
+fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
+    let mut out = stdout();
+    if !report.messages_hit.is_empty() {
+        let mut table = Table::new(&[
+            ("account", Align::Left),
+            ("folder", Align::Left),
+            ("uid", Align::Right),
+            ("id", Align::Left),
+            ("subject", Align::Left),
+            ("why", Align::Left),
+        ]);
+        for hit in &report.messages_hit {
+            let id: String = hit.key.to_string().chars().take(12).collect();
+            let uid = hit.uid.map(|uid| uid.to_string()).unwrap_or_default();
+            table.row([
+                hit.account.clone(),
+                hit.mailbox.clone(),
+                uid,
+                id,
+                hit.subject.clone(),
+                hit.reason.clone(),
+            ]);
+        }
+        table.write(&mut out)?;
+    }
+    std::io::Write::flush(&mut out)?;
+    for damage in &report.damage {
+        context.screen.say(&format!("damaged: {} at byte {}: {}", damage.pack, damage.offset, damage.what));
+    }
+    if report.catalogue != archive::CatalogueState::Ok {
+        context.screen.say("the catalogue is not what the packs say; `restante rebuild` makes it again");
+    }
+    let (messages, packs) = (count(report.messages), count(report.packs));
+    let hit = count(report.messages_hit.len() as u64);
+    match is_whole(report) {
+        true => {
+            context.say(&format!("whole: {messages} messages in {packs} packs, {} read", size(report.bytes)))
+        }
+        false => {
+            context.screen.say(&format!("not whole: {hit} of {messages} messages in {packs} packs are hit"))
+        }
+    }
+    Ok(())
+}
