@@ -1,1 +1,24 @@
-//! Talking to mail servers: TLS, authentication, the IMAP client.
+//! Talking to mail servers: addresses, TLS, logging in, and the IMAP client.
+//!
+//! What comes from a server is hostile until read: [`Limits`] bounds all of it, and nothing a
+//! server says makes this crate panic, allocate without bound, wait for ever, or send a password
+//! over a connection that is not as private as [`Endpoint::security`] wants it. This crate knows
+//! nothing of archives, and no command in it changes a mailbox.
+//!
+//! * [`Endpoint`], [`Credentials`]: where, and as whom.
+//! * [`imap::Session`]: one connection, logged in; lists, opens read-only, fetches.
+//! * [`Error`], [`Kind`]: what went wrong in words, and what to do about it.
+//! * [`Limits`]: every bound, in one table.
+//!
+//! The log: this crate writes through `tracing`, never a secret. `async_imap` below it logs what it
+//! reads at level `trace`; programs must keep that target silent all the same.
+
+mod endpoint;
+mod error;
+pub mod imap;
+mod limits;
+mod net;
+
+pub use endpoint::{Credentials, Endpoint, Security};
+pub use error::{Error, Kind};
+pub use limits::Limits;

@@ -1,0 +1,355 @@
+//! From an open connection to a session: greeting, STARTTLS, login, and what is switched on then.
+//!
+//! The order is the security of it: nothing secret is sent before the connection is as private as
+//! the configuration wants it, and nothing that was said before TLS counts after it. A refused login
+//! is final for this connection; no second mechanism is tried, for each try counts towards a lock.
+
+use message::NameEncoding;
+use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+use tokio::time::timeout;
+
+use super::Session;
+use super::capabilities::Capabilities;
+use super::command::Command;
+use super::conversation::{Answer, Code, Conversation, Event, Status, Tag};
+use super::data::Data;
+use super::guard::Guard;
+use crate::endpoint::{Credentials, Endpoint, Security};
+use crate::error::{Error, excerpt};
+use crate::limits::Limits;
+use crate::net::Transport;
+use crate::net::connect::connect;
+use crate::net::deflate::Deflate;
+use crate::net::meter::{Counters, Meter};
+use crate::net::tls::encrypt;
+
+impl Session {
+    /// Connects and logs in.
+    ///
+    /// Asks for the capabilities anew after the login, says who we are (ID, RFC 2971), switches on
+    /// CONDSTORE and QRESYNC where offered, and compresses unless the peer is this machine. Names
+    /// are in modified UTF-7 unless the server has no IMAP4rev1; UTF8=ACCEPT is switched on only
+    /// where the server says UTF8=ONLY, because servers that offer both are tried and true with
+    /// the old names.
+    ///
+    /// # Errors
+    /// See [`Error::kind`]: `Network` and `Limit` may do better later; `Credentials` will not.
+    pub async fn open(
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let stream = connect(&endpoint.host, endpoint.port, limits.connect).await?;
+        let loopback = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+        let counters = Counters::default();
+        let metered = Meter::new(stream, counters.clone());
+        let transport: Box<dyn Transport> = match endpoint.security {
+            Security::Implicit => Box::new(with_limit(endpoint, limits, encrypt(endpoint, metered)).await?),
+            Security::StartTls | Security::Plain => Box::new(metered),
+        };
+        let compress = !loopback || limits.compress_loopback;
+        Self::begin(transport, counters, endpoint, credentials, limits, compress).await
+    }
+
+    /// The same over a connection that is there.
+    pub(super) async fn begin(
+        transport: Box<dyn Transport>,
+        counters: Counters,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        limits: &Limits,
+        compress: bool,
+    ) -> Result<Self, Error> {
+        let talk = Conversation::new(Guard::new(transport, counters, limits, true), limits);
+        let mut opening = Opening { talk, endpoint, limits, capabilities: None };
+        let logged_in = opening.greeting().await?;
+        if endpoint.security == Security::StartTls {
+            opening = opening.start_tls(logged_in).await?;
+        }
+        if !logged_in {
+            opening.login(credentials).await?;
+        }
+        let capabilities = opening.capabilities().await?;
+        let mut session = Self {
+            talk: opening.talk,
+            capabilities,
+            limits: limits.clone(),
+            encoding: NameEncoding::ModifiedUtf7,
+            exists: 0,
+            left: 0,
+            uid_next: None,
+            given_up: false,
+        };
+        session.enable().await?;
+        if compress && session.capabilities.compress {
+            session = session.compress().await?;
+        }
+        Ok(session)
+    }
+
+    /// ENABLE and ID in one round trip. A server that never completes ENABLE has still answered
+    /// when it completes what was sent after it.
+    async fn enable(&mut self) -> Result<(), Error> {
+        let has = |word: &str| self.capabilities.has(word);
+        let mut wanted: Vec<&str> = ["CONDSTORE", "QRESYNC"].into_iter().filter(|word| has(word)).collect();
+        if has("IMAP4REV2") && !has("IMAP4REV1") {
+            wanted.push("IMAP4rev2");
+        }
+        if has("UTF8=ONLY") {
+            wanted.push("UTF8=ACCEPT");
+        }
+        let may_enable = has("ENABLE") || has("IMAP4REV2");
+        let identify = has("ID");
+        let mut enabling = None;
+        if may_enable && !wanted.is_empty() {
+            enabling = Some(self.talk.send(&Command::new("ENABLE ").text(&wanted.join(" "))).await?);
+        }
+        let last = if identify {
+            let version = env!("CARGO_PKG_VERSION");
+            Command::new("ID (\"name\" \"restante\" \"version\"").string(version.as_bytes()).text(")")
+        } else if enabling.is_some() {
+            Command::new("NOOP")
+        } else {
+            return Ok(());
+        };
+        let last = self.talk.send(&last).await?;
+        let mut enabled = Vec::new();
+        loop {
+            match self.next().await? {
+                Event::Data(Data::Enabled(words)) => enabled.extend(words),
+                Event::Done { tag, .. } if tag == last => break,
+                _ => {}
+            }
+        }
+        if let Some(enabling) = enabling {
+            self.talk.forget(enabling);
+        }
+        let on = |word: &str| enabled.iter().any(|enabled| enabled == word);
+        self.capabilities.qresync = on("QRESYNC");
+        self.capabilities.condstore = on("CONDSTORE") || on("QRESYNC");
+        if on("IMAP4REV2") || on("UTF8=ACCEPT") {
+            self.encoding = NameEncoding::Utf8;
+        }
+        Ok(())
+    }
+
+    /// COMPRESS (RFC 4978). Refused is no harm.
+    async fn compress(mut self) -> Result<Self, Error> {
+        match self.run(Command::new("COMPRESS DEFLATE"), &mut |_| {}).await {
+            Ok(_) => {}
+            Err(Error::Refused { refusal, .. }) => {
+                tracing::debug!(%refusal, "the server offers compression and refuses it");
+                return Ok(self);
+            }
+            Err(error) => return Err(error),
+        }
+        let (last_tag, round_trips) = (self.talk.last_tag(), self.talk.round_trips());
+        let literal_plus = self.talk.literal_plus;
+        let (transport, counters, early) = self.talk.into_parts();
+        let guard = Guard::new(Box::new(Deflate::new(transport, early)), counters, &self.limits, false);
+        self.talk = Conversation::new(guard, &self.limits).after(last_tag, round_trips);
+        self.talk.literal_plus = literal_plus;
+        Ok(self)
+    }
+}
+
+async fn with_limit<T>(
+    endpoint: &Endpoint,
+    limits: &Limits,
+    handshake: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(limits.connect, handshake).await.unwrap_or_else(|_| {
+        Err(Error::Tls {
+            host: endpoint.host.clone(),
+            problem: format!(
+                "the TLS handshake stalled for {} s; the port may speak plain text (tls = \"starttls\")",
+                limits.connect.as_secs()
+            ),
+        })
+    })
+}
+
+/// A connection that is not logged in yet.
+struct Opening<'a> {
+    talk: Conversation,
+    endpoint: &'a Endpoint,
+    limits: &'a Limits,
+    /// Forgotten after each change of state.
+    capabilities: Option<Capabilities>,
+}
+
+impl<'a> Opening<'a> {
+    /// Whether the greeting says that we are logged in already (PREAUTH).
+    async fn greeting(&mut self) -> Result<bool, Error> {
+        let event = match self.talk.greeting().await {
+            Ok(Ok(event)) => event,
+            Ok(Err(first)) => return Err(self.not_imap(&first)),
+            Err(Error::Cut { .. } | Error::Bound { .. } | Error::Stalled { .. })
+                if !self.talk.guard().unread().is_empty() =>
+            {
+                let first = self.talk.guard().unread().to_vec();
+                return Err(self.not_imap(&first));
+            }
+            Err(Error::Stalled { waited, received: 0, .. }) => {
+                let hint = match self.endpoint.security {
+                    Security::Implicit => "",
+                    _ => " (if this port speaks TLS from the start, set tls = \"implicit\")",
+                };
+                return Err(Error::Stalled { waited, received: 0, hint });
+            }
+            Err(error) => return Err(error),
+        };
+        match event {
+            Event::Said { status: status @ (Status::Ok | Status::PreAuth), answer } => {
+                self.learn(&answer);
+                Ok(status == Status::PreAuth)
+            }
+            Event::Said { answer, .. } => Err(self.not_imap(answer.text.as_bytes())),
+            _ => Err(self.not_imap(b"")),
+        }
+    }
+
+    fn not_imap(&self, first: &[u8]) -> Error {
+        Error::NotImap {
+            host: self.endpoint.host.clone(),
+            port: self.endpoint.port,
+            first: excerpt(first),
+            hint: what_else(first),
+        }
+    }
+
+    fn learn(&mut self, answer: &Answer) {
+        if let Some(Code::Capability(words)) = &answer.code {
+            self.know(words.clone());
+        }
+    }
+
+    fn know(&mut self, words: Vec<String>) {
+        let capabilities = Capabilities::new(words);
+        self.talk.literal_plus = capabilities.literal_plus;
+        self.capabilities = Some(capabilities);
+    }
+
+    /// What the server can do in the present state; asked unless it has said so by itself.
+    async fn capabilities(&mut self) -> Result<Capabilities, Error> {
+        if let Some(known) = &self.capabilities {
+            return Ok(known.clone());
+        }
+        let command = Command::new("CAPABILITY");
+        let tag = self.talk.send(&command).await?;
+        let (status, answer) = self.done(tag).await?;
+        if status != Status::Ok {
+            return Err(Error::Refused { command: command.to_string(), refusal: answer.refusal() });
+        }
+        Ok(self.capabilities.clone().unwrap_or_default())
+    }
+
+    /// The completion of a command. Capabilities that come along are kept.
+    async fn done(&mut self, sent: Tag) -> Result<(Status, Answer), Error> {
+        loop {
+            match self.talk.next().await? {
+                Event::Data(Data::Capability(words)) => self.know(words),
+                Event::Said { answer, .. } => self.learn(&answer),
+                Event::Done { tag, status, answer } if tag == sent => return Ok((status, answer)),
+                _ => {}
+            }
+        }
+    }
+
+    /// STARTTLS (RFC 9051 §6.2.1), on guard against what <https://nostarttls.secvuln.info> found.
+    async fn start_tls(mut self, logged_in: bool) -> Result<Self, Error> {
+        let host = self.endpoint.host.clone();
+        if logged_in {
+            return Err(Error::PreAuth { host });
+        }
+        if !self.capabilities().await?.has("STARTTLS") {
+            return Err(Error::NoStartTls { host, how: "does not offer STARTTLS".to_owned() });
+        }
+        let tag = self.talk.send(&Command::new("STARTTLS")).await?;
+        let (status, answer) = self.done(tag).await?;
+        if status != Status::Ok {
+            return Err(Error::NoStartTls { host, how: format!("refused STARTTLS: {}", answer.refusal()) });
+        }
+        if !self.talk.is_clean() {
+            return Err(Error::Injected { host });
+        }
+        let (last_tag, round_trips) = (self.talk.last_tag(), self.talk.round_trips());
+        let (transport, counters, _) = self.talk.into_parts();
+        let stream = with_limit(self.endpoint, self.limits, encrypt(self.endpoint, transport)).await?;
+        let guard = Guard::new(Box::new(stream), counters, self.limits, false);
+        let talk = Conversation::new(guard, self.limits).after(last_tag, round_trips + 1);
+        Ok(Self { talk, capabilities: None, ..self })
+    }
+
+    async fn login(&mut self, credentials: &Credentials) -> Result<(), Error> {
+        let offered = self.capabilities().await?;
+        self.capabilities = None;
+        let (status, answer) = if offered.has("AUTH=PLAIN") {
+            self.authenticate_plain(credentials, offered.has("SASL-IR")).await?
+        } else if offered.has("LOGINDISABLED") {
+            let host = self.endpoint.host.clone();
+            return Err(Error::NoMechanism { host, offered: offered.offered_logins() });
+        } else {
+            let command = Command::new("LOGIN")
+                .string(credentials.user.as_bytes())
+                .secret()
+                .string(credentials.password.expose_secret().as_bytes());
+            let tag = self.talk.send(&command).await?;
+            self.done(tag).await?
+        };
+        if status != Status::Ok {
+            let refusal = answer.refusal();
+            let hint = refusal.login_hint();
+            return Err(Error::Login { user: credentials.user.clone(), refusal, hint });
+        }
+        self.learn(&answer);
+        Ok(())
+    }
+
+    /// AUTHENTICATE PLAIN (RFC 4616), in one round trip where the server allows it (RFC 4959).
+    async fn authenticate_plain(
+        &mut self,
+        credentials: &Credentials,
+        at_once: bool,
+    ) -> Result<(Status, Answer), Error> {
+        let password = credentials.password.expose_secret();
+        let plain = Zeroizing::new(format!("\0{}\0{password}", credentials.user));
+        let encoded = Zeroizing::new(base64_simd::STANDARD.encode_to_string(plain.as_bytes()));
+        let mut command = Command::new("AUTHENTICATE PLAIN").secret();
+        if at_once {
+            command = command.text(" ").text(&encoded);
+        }
+        let sent = self.talk.send(&command).await?;
+        let mut answered = false;
+        loop {
+            match self.talk.next().await? {
+                Event::Continue if !answered => {
+                    answered = true;
+                    let line = Zeroizing::new(format!("{}\r\n", *encoded));
+                    self.talk.send_line(line.as_bytes()).await?;
+                }
+                // It wants more than PLAIN has to say: the exchange is given up.
+                Event::Continue => self.talk.send_line(b"*\r\n").await?,
+                Event::Data(Data::Capability(words)) => self.know(words),
+                Event::Said { answer, .. } => self.learn(&answer),
+                Event::Done { tag, status, answer } if tag == sent => return Ok((status, answer)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What the first bytes look like, if not like IMAP.
+fn what_else(first: &[u8]) -> &'static str {
+    let known: [(&[u8], &str); 7] = [
+        (b"+OK", " (a POP3 server: set protocol = \"pop3\", or another port)"),
+        (b"220", " (an SMTP or FTP server)"),
+        (b"HTTP/", " (a web server, or the login page of a guest network)"),
+        (b"<", " (a web server, or the login page of a guest network)"),
+        (b"SSH-", " (an SSH server)"),
+        (&[0x15, 0x03], " (it speaks TLS: set tls = \"implicit\")"),
+        (&[0x16, 0x03], " (it speaks TLS: set tls = \"implicit\")"),
+    ];
+    known.iter().find(|(start, _)| first.starts_with(start)).map_or("", |(_, hint)| hint)
+}

@@ -1,0 +1,224 @@
+//! One mailbox: its numbers, and opening it read-only (RFC 9051 §6.3.3, §6.3.11, RFC 7162).
+
+use message::{MailboxName, ModSeq, Uid, UidSet, UidValidity};
+
+use super::command::Command;
+use super::conversation::{Answer, Code};
+use super::data::{Data, Row, StatusLine};
+use super::rows::FlagChange;
+use super::{Heard, Session};
+use crate::error::Error;
+
+/// The numbers of a mailbox, without opening it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Messages in it.
+    pub messages: u32,
+    /// A hint: saves work, proves nothing.
+    pub uid_next: Option<Uid>,
+    /// `None`: the server has no stable UIDs.
+    pub uid_validity: Option<UidValidity>,
+    /// With CONDSTORE.
+    pub highest_modseq: Option<ModSeq>,
+    /// With OBJECTID: stays when the mailbox is renamed.
+    pub object_id: Option<String>,
+}
+
+impl Status {
+    /// `None` when the line does not say how many messages there are.
+    pub(super) fn from_line(line: &StatusLine) -> Option<Self> {
+        Some(Self {
+            messages: line.messages?,
+            uid_next: line.uid_next,
+            uid_validity: line.uid_validity,
+            highest_modseq: line.highest_modseq,
+            object_id: line.object_id.clone(),
+        })
+    }
+}
+
+/// What was known of a mailbox when it was last completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Its UIDVALIDITY then.
+    pub validity: UidValidity,
+    /// Its HIGHESTMODSEQ then.
+    pub modseq: ModSeq,
+}
+
+/// A mailbox as it was when it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// Messages in it.
+    pub exists: u32,
+    /// `None` when missing or 0: UIDs hold for this session only.
+    pub uid_validity: Option<UidValidity>,
+    /// A hint: saves work, proves nothing.
+    pub uid_next: Option<Uid>,
+    /// `None` without CONDSTORE, or when this mailbox keeps none (NOMODSEQ).
+    pub highest_modseq: Option<ModSeq>,
+    /// With OBJECTID.
+    pub object_id: Option<String>,
+    /// With QRESYNC: UIDs that the server says are gone. A claim to be compared, not a fact.
+    pub vanished: UidSet,
+    /// With QRESYNC: messages that are new or changed.
+    pub changed: Vec<FlagChange>,
+    /// `vanished` and `changed` are all that happened since. False: list afresh.
+    pub resynced: bool,
+    /// The server says that the mailbox can be written to, although EXAMINE was asked for.
+    pub read_write: bool,
+}
+
+impl Session {
+    /// The numbers of a mailbox that is not open.
+    ///
+    /// # Errors
+    /// `Refused` when there is no such mailbox or it cannot be looked into.
+    pub async fn status(&mut self, name: &MailboxName) -> Result<Status, Error> {
+        let command = Command::new("STATUS").mailbox(name).text(" (").text(&self.status_items()).text(")");
+        let shown = command.to_string();
+        let mut status = None;
+        let answer = self
+            .run(command, &mut |heard| {
+                // Only one is asked for, so the name in the answer need not be compared: servers
+                // spell it as they like.
+                if let Heard::Data(Data::Status(line)) = heard {
+                    status = Status::from_line(&line).or(status.take());
+                }
+            })
+            .await?;
+        status.ok_or_else(|| Error::Refused { command: shown, refusal: answer.refusal() })
+    }
+
+    pub(super) fn status_items(&self) -> String {
+        let mut items = "MESSAGES UIDNEXT UIDVALIDITY".to_owned();
+        if self.capabilities.condstore {
+            items.push_str(" HIGHESTMODSEQ");
+        }
+        if self.capabilities.object_id {
+            items.push_str(" MAILBOXID");
+        }
+        items
+    }
+
+    /// Opens a mailbox read-only, in place of any that is open. With `since` and QRESYNC the
+    /// server tells what has happened from then on; where it refuses the option, the mailbox is
+    /// opened plainly.
+    ///
+    /// # Errors
+    /// `Refused` when it cannot be opened; SELECT is never tried instead.
+    pub async fn examine(&mut self, name: &MailboxName, since: Option<Since>) -> Result<Examined, Error> {
+        let option = match since {
+            Some(Since { validity, modseq }) if self.capabilities.qresync => {
+                format!(" (QRESYNC ({validity} {}))", modseq.0)
+            }
+            _ if self.capabilities.condstore => " (CONDSTORE)".to_owned(),
+            _ => String::new(),
+        };
+        match self.examine_with(name, &option, since).await {
+            Err(Error::Refused { refusal, .. }) if !option.is_empty() => {
+                let examined = self.examine_with(name, "", None).await?;
+                // It was the option, then.
+                tracing::warn!(%refusal, option = option.trim(), "EXAMINE with this option is refused; opened without");
+                Ok(examined)
+            }
+            result => result,
+        }
+    }
+
+    async fn examine_with(
+        &mut self,
+        name: &MailboxName,
+        option: &str,
+        since: Option<Since>,
+    ) -> Result<Examined, Error> {
+        let mut opening = Opening { most_changes: self.limits.changes, ..Opening::default() };
+        self.exists = 0;
+        self.left = 0;
+        self.uid_next = None;
+        let command = Command::new("EXAMINE").mailbox(name).text(option);
+        self.run(command, &mut |heard| opening.hear(heard)).await?;
+        self.uid_next = opening.examined.uid_next;
+        // Counted by the session too, with messages that left while it was opened.
+        let exists = self.exists;
+        Ok(opening.finish(exists, option.starts_with(" (QRESYNC").then_some(since).flatten()))
+    }
+
+    /// How many messages the open mailbox has by now.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn recount(&mut self) -> Result<u32, Error> {
+        self.run(Command::new("NOOP"), &mut |_| {}).await?;
+        Ok(self.exists)
+    }
+}
+
+/// What is heard while a mailbox is opened.
+#[derive(Default)]
+struct Opening {
+    examined: Examined,
+    most_changes: usize,
+    /// The answer is not to be trusted with what has vanished and changed.
+    incomplete: bool,
+}
+
+impl Opening {
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Data(Data::Vanished { uids: Some(uids), .. }) => self.examined.vanished.extend_from(&uids),
+            Heard::Data(Data::Vanished { uids: None, .. }) => self.incomplete = true,
+            Heard::Data(Data::Fetch(row)) => self.change(row),
+            Heard::Data(_) => {}
+            Heard::Said(answer) => self.said(&answer),
+        }
+    }
+
+    fn change(&mut self, row: Row) {
+        match FlagChange::from_row(row) {
+            Some(change) if self.examined.changed.len() < self.most_changes => {
+                self.examined.changed.push(change);
+            }
+            _ => self.incomplete = true,
+        }
+    }
+
+    fn said(&mut self, answer: &Answer) {
+        let examined = &mut self.examined;
+        match &answer.code {
+            Some(Code::UidValidity(number)) => examined.uid_validity = UidValidity::new(*number),
+            Some(Code::UidNext(number)) => examined.uid_next = Uid::new(*number),
+            Some(Code::HighestModSeq(number)) => {
+                examined.highest_modseq = Some(*number).filter(|&number| number > 0).map(ModSeq);
+            }
+            Some(Code::ReadOnly) => examined.read_write = false,
+            Some(Code::ReadWrite) => examined.read_write = true,
+            Some(Code::Other(word, rest)) => match word.as_str() {
+                "MAILBOXID" => {
+                    let id = rest.trim_start_matches('(').trim_end_matches(')');
+                    examined.object_id = Some(id.to_owned()).filter(|id| !id.is_empty());
+                }
+                "NOMODSEQ" => examined.highest_modseq = None,
+                // What came before was about the mailbox that was open until now (RFC 7162 §3.2.11).
+                "CLOSED" => {
+                    *examined = Examined::default();
+                    self.incomplete = false;
+                }
+                _ => {}
+            },
+            Some(Code::Capability(_)) | None => {}
+        }
+    }
+
+    fn finish(mut self, exists: u32, since: Option<Since>) -> Examined {
+        self.examined.exists = exists;
+        self.examined.resynced = !self.incomplete
+            && self.examined.highest_modseq.is_some()
+            && since.is_some_and(|since| self.examined.uid_validity == Some(since.validity));
+        if !self.examined.resynced {
+            self.examined.vanished = UidSet::new();
+            self.examined.changed.clear();
+        }
+        self.examined
+    }
+}

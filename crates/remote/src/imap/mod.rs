@@ -1,0 +1,145 @@
+//! The IMAP client of a backup: reads everything, changes nothing (RFC 9051, and RFC 3501 servers).
+//!
+//! A [`Session`] is one connection, logged in. It lists mailboxes, opens them read-only (EXAMINE,
+//! never SELECT), and fetches with PEEK; no command that changes a mailbox can be formed here.
+//! From the socket upwards:
+//!
+//! * `frame` cuts octets into responses; `guard` bounds and times them, hands the conversation to
+//!   async-imap and takes mailbox data out; `conversation` sends commands and gives events.
+//! * `tokens` and `data` read mailbox data; `tolerance` holds what we forgive.
+//! * `login` makes a session; `list`, `mailbox`, `rows` and `fetch` are what it can do.
+//!
+//! After an error whose kind is not `Refused` (or when a call was dropped half-way) the connection
+//! is of no more use; a new session goes on where this one was.
+
+mod capabilities;
+mod command;
+mod conversation;
+mod data;
+mod fetch;
+mod frame;
+mod guard;
+mod list;
+mod login;
+mod mailbox;
+pub(crate) mod refusal;
+mod rows;
+mod tokens;
+mod tolerance;
+
+#[cfg(test)]
+mod script;
+
+use message::NameEncoding;
+
+pub use capabilities::Capabilities;
+pub use fetch::{Delivery, FetchRequest, FetchSink, Part};
+pub use list::Listed;
+pub use mailbox::{Examined, Since, Status};
+pub use refusal::Refusal;
+pub use rows::{FlagChange, Surveyed};
+
+use crate::error::Error;
+use crate::limits::Limits;
+use command::Command;
+use conversation::{Answer, Conversation, Event, Status as Outcome};
+use data::Data;
+
+/// A connection that is logged in.
+#[derive(Debug)]
+pub struct Session {
+    talk: Conversation,
+    capabilities: Capabilities,
+    limits: Limits,
+    encoding: NameEncoding,
+    /// Messages in the open mailbox, as the server last said.
+    exists: u32,
+    /// Messages that left the open mailbox since it was opened.
+    left: u64,
+    /// The next UID, as the server said when the mailbox was opened.
+    uid_next: Option<message::Uid>,
+    /// Answers are due that nobody waits for: no more commands.
+    given_up: bool,
+}
+
+/// Octets and round trips of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Octets from the server, on the wire.
+    pub received: u64,
+    /// Octets to the server, on the wire.
+    pub sent: u64,
+    /// Times that we asked while no other answer was due.
+    pub round_trips: u64,
+}
+
+impl Session {
+    /// What the server can do, and has been asked to.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// What this connection has cost until now.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let counters = self.talk.counters();
+        Traffic { received: counters.received(), sent: counters.sent(), round_trips: self.talk.round_trips() }
+    }
+
+    /// Says goodbye, for a few seconds at most. Nothing depends on its success.
+    pub async fn logout(self) {
+        if !self.given_up && self.talk.in_flight() == 0 {
+            self.talk.leave().await;
+        }
+    }
+
+    /// The connection is in step: every answer that was due has been read.
+    fn check(&self) -> Result<(), Error> {
+        if self.given_up || self.talk.in_flight() > 0 { Err(Error::GivenUp) } else { Ok(()) }
+    }
+
+    /// One command with its answer.
+    async fn run(&mut self, command: Command, each: &mut dyn FnMut(Heard)) -> Result<Answer, Error> {
+        self.check()?;
+        let sent = self.talk.send(&command).await?;
+        loop {
+            match self.next().await? {
+                Event::Data(data) => each(Heard::Data(data)),
+                Event::Said { answer, .. } => each(Heard::Said(answer)),
+                Event::Done { tag, status: Outcome::Ok, answer } if tag == sent => {
+                    each(Heard::Said(answer.clone()));
+                    return Ok(answer);
+                }
+                Event::Done { tag, answer, .. } if tag == sent => {
+                    return Err(Error::Refused { command: command.to_string(), refusal: answer.refusal() });
+                }
+                Event::Done { .. } | Event::Continue => {}
+            }
+        }
+    }
+
+    /// The next event; what it says about the open mailbox is kept (it may come at any time).
+    async fn next(&mut self) -> Result<Event, Error> {
+        let event = self.talk.next().await?;
+        let gone = match &event {
+            Event::Data(Data::Exists(exists)) => {
+                self.exists = *exists;
+                0
+            }
+            Event::Data(Data::Expunge) => 1,
+            Event::Data(Data::Vanished { earlier: false, uids: Some(uids) }) => uids.len(),
+            _ => 0,
+        };
+        self.left += gone;
+        self.exists = self.exists.saturating_sub(u32::try_from(gone).unwrap_or(u32::MAX));
+        Ok(event)
+    }
+}
+
+/// What comes in answer to a command, besides its completion.
+enum Heard {
+    Data(Data),
+    /// A status response, or the text of the completion.
+    Said(Answer),
+}

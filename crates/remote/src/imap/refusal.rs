@@ -1,0 +1,146 @@
+//! NO, BAD and BYE: what the server means by them (RFC 9051 §7.1, RFC 5530).
+//!
+//! The response code decides where there is one; of the texts, only those that large providers are
+//! known to send in place of a code are read. What is neither is left to the caller, who knows what
+//! was asked.
+
+use std::fmt;
+use std::time::Duration;
+
+use message::escape::escape;
+
+use crate::error::Kind;
+
+/// A server's no, with its reasons.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The response code's first word in capitals, e.g. `AUTHENTICATIONFAILED`.
+    pub code: Option<String>,
+    /// The text for people, at most 500 characters; not escaped.
+    pub text: String,
+}
+
+/// Longer waits are not obeyed as told: the next run of the schedule comes first.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Words in texts without a code that mean "slow down", as large providers write them.
+const LIMIT_TEXTS: [&str; 9] = [
+    "backoff time",
+    "too many simultaneous",
+    "too many connections",
+    "maximum number of connections",
+    "exceeded command or bandwidth limits",
+    "rate limit",
+    "[throttled]",
+    "quota exceeded",
+    "try again later",
+];
+
+/// Words in texts without a code that mean "not well just now".
+const PASSING_TEXTS: [&str; 5] =
+    ["temporar", "unavailable", "internal error", "shutting down", "server error"];
+
+impl Refusal {
+    pub(crate) fn new(code: Option<String>, text: &str) -> Self {
+        const LENGTH: usize = 500;
+        Self { code, text: text.chars().take(LENGTH).collect() }
+    }
+
+    /// What the refusal means whatever was asked; `None` when that depends on the command.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        let text = self.text.to_ascii_lowercase();
+        if let Some(wait) = told_wait(&text) {
+            return Some(Kind::Limit { wait: Some(wait) });
+        }
+        match self.code.as_deref() {
+            Some("AUTHENTICATIONFAILED" | "AUTHORIZATIONFAILED" | "EXPIRED" | "CONTACTADMIN") => {
+                return Some(Kind::Credentials);
+            }
+            Some("LIMIT" | "OVERQUOTA" | "THROTTLED") => return Some(Kind::Limit { wait: None }),
+            Some("UNAVAILABLE" | "INUSE" | "SERVERBUG") => return Some(Kind::Network),
+            Some(_) | None => {}
+        }
+        if LIMIT_TEXTS.iter().any(|known| text.contains(known)) {
+            return Some(Kind::Limit { wait: None });
+        }
+        PASSING_TEXTS.iter().any(|known| text.contains(known)).then_some(Kind::Network)
+    }
+
+    /// What people usually have to do when a login is refused in these words.
+    pub(crate) fn login_hint(&self) -> &'static str {
+        let text = self.text.to_ascii_lowercase();
+        if text.contains("application-specific password") || text.contains("app password") {
+            " (this provider wants a password made for one program: make one in the account's security settings)"
+        } else if text.contains("web login required") || text.contains("log in via your web browser") {
+            " (log in once with a browser and confirm that it was you)"
+        } else if text.contains("imap") && (text.contains("disabled") || text.contains("not enabled")) {
+            " (IMAP is switched off in the account's settings)"
+        } else {
+            ""
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = escape(&self.text);
+        match &self.code {
+            Some(code) => write!(f, "[{}] {text}", escape(code)),
+            None if self.text.is_empty() => f.write_str("no reason given"),
+            None => f.write_str(&text),
+        }
+    }
+}
+
+/// Gmail's "Suggested Backoff Time: 299609 milliseconds".
+fn told_wait(lower_text: &str) -> Option<Duration> {
+    let after = lower_text.split_once("backoff time:")?.1.trim_start();
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    let number: u64 = digits.parse().ok()?;
+    let unit = after[digits.len()..].trim_start();
+    let wait =
+        if unit.starts_with("mil") { Duration::from_millis(number) } else { Duration::from_secs(number) };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_known_texts_are_sorted() {
+        let limit = |seconds: Option<u64>| Some(Kind::Limit { wait: seconds.map(Duration::from_millis) });
+        let cases = [
+            (Some("AUTHENTICATIONFAILED"), "Authentication failed.", Some(Kind::Credentials)),
+            (Some("EXPIRED"), "password expired", Some(Kind::Credentials)),
+            (Some("CONTACTADMIN"), "", Some(Kind::Credentials)),
+            (Some("UNAVAILABLE"), "Temporary authentication failure", Some(Kind::Network)),
+            (Some("INUSE"), "Mailbox in use", Some(Kind::Network)),
+            (Some("LIMIT"), "Too many", limit(None)),
+            (None, "Account exceeded command or bandwidth limits. (Failure)", limit(None)),
+            (Some("THROTTLED"), "Suggested Backoff Time: 299609 milliseconds", limit(Some(299_609))),
+            (None, "Request is throttled. Suggested Backoff Time: 5 seconds", limit(Some(5_000))),
+            (None, "Suggested Backoff Time: 99999999999999999999 milliseconds", limit(None)),
+            (None, "Too many simultaneous connections. (Failure)", limit(None)),
+            (None, "[ALERT] Maximum number of connections from user+IP exceeded", limit(None)),
+            (None, "Service temporarily unavailable", Some(Kind::Network)),
+            (None, "no such mailbox", None),
+        ];
+        for (code, text, kind) in cases {
+            assert_eq!(Refusal::new(code.map(str::to_owned), text).kind(), kind, "{code:?} {text}");
+        }
+    }
+
+    #[test]
+    fn an_endless_wait_is_capped() {
+        let refusal = Refusal::new(None, "Suggested Backoff Time: 18446744073709551615 seconds");
+        assert_eq!(refusal.kind(), Some(Kind::Limit { wait: Some(LONGEST_WAIT) }));
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let refusal = Refusal::new(Some("ALERT".into()), "\u{1b}[2Jhello");
+        assert!(!refusal.to_string().contains('\u{1b}'));
+    }
+}

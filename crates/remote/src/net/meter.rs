@@ -1,0 +1,68 @@
+//! Counting octets on the wire: below TLS and compression, where a line is paid for.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The counts of one connection; clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters(Arc<[AtomicU64; 2]>);
+
+impl Counters {
+    pub(crate) fn received(&self) -> u64 {
+        self.0[0].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.0[1].load(Ordering::Relaxed)
+    }
+
+    fn add(&self, which: usize, octets: usize) {
+        self.0[which].fetch_add(octets as u64, Ordering::Relaxed);
+    }
+}
+
+/// A connection whose octets are counted.
+pub(crate) struct Meter<T> {
+    inner: T,
+    counters: Counters,
+}
+
+impl<T> Meter<T> {
+    pub(crate) fn new(inner: T, counters: Counters) -> Self {
+        Self { inner, counters }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Meter<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        self.counters.add(0, buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Meter<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes))?;
+        self.counters.add(1, written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,13 @@
+//! From a host name to a private stream of octets: addresses, TCP, TLS, counting, compression.
+
+pub(crate) mod connect;
+pub(crate) mod deflate;
+pub(crate) mod meter;
+pub(crate) mod tls;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection, whatever it is made of.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
