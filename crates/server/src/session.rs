@@ -162,9 +162,14 @@ impl Session {
             // The first user there is; a server that greets so has known the client otherwise.
             self.user = self.shared.store.look(|state| state.first_user());
         }
+        let turned_away = greeting.starts_with(b"* BYE");
         self.wire.out.append(&mut greeting);
         self.wire.out.append(&mut after);
         self.wire.flush().await?;
+        if turned_away {
+            self.wire.close().await;
+            return Err(Stop::Gone);
+        }
         self.wire.release();
         Ok(())
     }

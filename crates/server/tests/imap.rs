@@ -84,7 +84,7 @@ async fn a_list_tells_levels_children_use_and_numbers() {
     assert_eq!(
         client.ok("LIST \"\" *").await[..5],
         [
-            "* LIST (\\NonExistent \\HasChildren) \"/\" \"Archive\"",
+            "* LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Archive\"",
             "* LIST (\\HasNoChildren) \"/\" \"Archive/2024\"",
             "* LIST (\\HasNoChildren) \"/\" \"Entw&APw-rfe\"",
             "* LIST (\\HasNoChildren) \"/\" \"INBOX\"",

@@ -173,8 +173,12 @@ impl Session {
     }
 
     fn missing(&self) -> Found {
-        let word = if self.needs_extended().is_ok() { "\\NonExistent" } else { "\\Noselect" };
-        Found { attributes: vec![word.to_owned()], selectable: false }
+        // One implies the other (RFC 9051 §7.3.1), which older clients do not know.
+        let mut attributes = vec!["\\Noselect".to_owned()];
+        if self.needs_extended().is_ok() {
+            attributes.insert(0, "\\NonExistent".to_owned());
+        }
+        Found { attributes, selectable: false }
     }
 
     pub(super) fn lsub(&mut self, arguments: &mut Arguments) -> Done {
