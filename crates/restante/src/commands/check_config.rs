@@ -1,9 +1,11 @@
 //! `check-config`: read the configuration, say what is wrong and where; with `--connect` also log in
 //! to every account and list its folders, which changes nothing.
 
+use remote::Security;
+
 use super::Context;
 use super::target::{NoJob, job};
-use crate::config::{Account, Config, ConfigError, PasswordSource, Protocol, Tls};
+use crate::config::{Account, Config, ConfigError, PasswordSource, Protocol};
 use crate::exit::{Exit, Failure, chain};
 use crate::output::amount::{count, local_time, rfc3339};
 use crate::output::table::{Align, Table};
@@ -109,9 +111,9 @@ fn document(config: &Config, checked: &[Checked<'_>]) -> serde_json::Value {
 
 fn tls(account: &Account) -> &'static str {
     match account.tls {
-        Tls::Implicit => "implicit",
-        Tls::StartTls => "starttls",
-        Tls::None => "none",
+        Security::Implicit => "implicit",
+        Security::StartTls => "starttls",
+        Security::Plain => "none",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sync::{FolderFilter, Job, PullLimits};
 
-use crate::config::{Account, Config, Protocol, SecretError, Tls};
+use crate::config::{Account, Config, Protocol, SecretError};
 
 /// Why an account cannot be worked on, though its configuration is right.
 #[derive(Debug, thiserror::Error)]
@@ -34,17 +34,12 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
             (read, from)
         }
     };
-    let security = match account.tls {
-        Tls::Implicit => remote::Security::Implicit,
-        Tls::StartTls => remote::Security::StartTls,
-        Tls::None => remote::Security::Plain,
-    };
     Ok(Job {
         account: account.name.clone(),
         endpoint: remote::Endpoint {
             host: account.host.clone(),
             port: account.port,
-            security,
+            security: account.tls,
             extra_authorities,
             extra_authorities_from,
         },

@@ -115,13 +115,10 @@ fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
     }
     let (messages, packs) = (count(report.messages), count(report.packs));
     let hit = count(report.messages_hit.len() as u64);
-    match is_whole(report) {
-        true => {
-            context.say(&format!("whole: {messages} messages in {packs} packs, {} read", size(report.bytes)))
-        }
-        false => {
-            context.screen.say(&format!("not whole: {hit} of {messages} messages in {packs} packs are hit"))
-        }
+    if is_whole(report) {
+        context.say(&format!("whole: {messages} messages in {packs} packs, {} read", size(report.bytes)));
+    } else {
+        context.screen.say(&format!("not whole: {hit} of {messages} messages in {packs} packs are hit"));
     }
     Ok(())
 }

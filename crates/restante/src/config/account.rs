@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use daemon::{InvalidSchedule, Schedule};
+use remote::Security;
 use secrecy::SecretString;
 use sync::{FolderFilter, Watchdog};
 use toml::Spanned;
@@ -27,7 +28,7 @@ pub(crate) struct Account {
     pub(crate) protocol: Protocol,
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) tls: Tls,
+    pub(crate) tls: Security,
     /// `tls = "none"` to a host that is not this one, as the operator wished.
     pub(crate) plaintext_to_others: bool,
     pub(crate) tls_ca_file: Option<PathBuf>,
@@ -68,14 +69,6 @@ impl Protocol {
     }
 }
 
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tls {
-    Implicit,
-    StartTls,
-    None,
-}
-
 /// Reads one account, the `number`th of the file from 1; `None` when something that it cannot do without is wrong (then that is noted).
 pub(super) fn read(
     number: usize,
@@ -94,7 +87,7 @@ pub(super) fn read(
     let host = host(&mut section);
     let tls = tls(&mut section);
     let allow_plaintext = section.flag("allow_plaintext");
-    let plaintext_to_others = tls == Some(Tls::None) && !host.as_deref().is_none_or(is_loopback);
+    let plaintext_to_others = tls == Some(Security::Plain) && !host.as_deref().is_none_or(is_loopback);
     if plaintext_to_others && !allow_plaintext {
         section.wrong_help(
             "tls",
@@ -195,28 +188,28 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn tls(section: &mut Section<'_, '_>) -> Option<Tls> {
+fn tls(section: &mut Section<'_, '_>) -> Option<Security> {
     match section.text("tls").as_deref() {
-        Some("implicit") => Some(Tls::Implicit),
-        Some("starttls") => Some(Tls::StartTls),
-        Some("none") => Some(Tls::None),
+        Some("implicit") => Some(Security::Implicit),
+        Some("starttls") => Some(Security::StartTls),
+        Some("none") => Some(Security::Plain),
         Some(_) => {
             section.wrong("tls", "must be \"implicit\", \"starttls\" or \"none\"");
             None
         }
         None if section.has("tls") => None,
-        None => Some(Tls::Implicit),
+        None => Some(Security::Implicit),
     }
 }
 
-fn port(section: &mut Section<'_, '_>, protocol: Option<Protocol>, tls: Option<Tls>) -> Option<u16> {
+fn port(section: &mut Section<'_, '_>, protocol: Option<Protocol>, tls: Option<Security>) -> Option<u16> {
     let number = section.number("port");
     if !section.has("port") {
         return Some(match (protocol?, tls?) {
-            (Protocol::Imap, Tls::Implicit) => 993,
-            (Protocol::Imap, Tls::StartTls | Tls::None) => 143,
-            (Protocol::Pop3, Tls::Implicit) => 995,
-            (Protocol::Pop3, Tls::StartTls | Tls::None) => 110,
+            (Protocol::Imap, Security::Implicit) => 993,
+            (Protocol::Imap, Security::StartTls | Security::Plain) => 143,
+            (Protocol::Pop3, Security::Implicit) => 995,
+            (Protocol::Pop3, Security::StartTls | Security::Plain) => 110,
         });
     }
     let port = u16::try_from(number?).ok().filter(|&port| port > 0);

@@ -20,7 +20,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use account::{Account, Protocol, Tls};
+pub(crate) use account::{Account, Protocol};
 pub(crate) use document::Invalid;
 pub(crate) use secret::{PasswordSource, SecretError};
 

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use insta::assert_snapshot;
 use miette::{GraphicalReportHandler, GraphicalTheme};
+use remote::Security;
 
 use super::*;
 
@@ -74,7 +75,7 @@ fn the_example_of_the_contract_is_accepted() {
     assert!(
         matches!(&work.password, PasswordSource::File(path) if path == Path::new("/etc/restante/secret"))
     );
-    assert_eq!((work.port, work.tls, work.protocol), (993, Tls::Implicit, Protocol::Imap));
+    assert_eq!((work.port, work.tls, work.protocol), (993, Security::Implicit, Protocol::Imap));
     assert!(work.schedule.is_some());
 }
 
@@ -84,7 +85,7 @@ fn defaults_are_those_of_the_document() {
     let archive = &config.archive;
     assert_eq!((archive.grace, archive.reserve), (Duration::from_secs(604_800), 1_073_741_824));
     let work = &config.accounts[0];
-    assert_eq!((work.port, work.tls, work.protocol), (993, Tls::Implicit, Protocol::Imap));
+    assert_eq!((work.port, work.tls, work.protocol), (993, Security::Implicit, Protocol::Imap));
     assert_eq!((work.include.clone(), work.exclude.len()), (vec!["*".to_owned()], 0));
     assert_eq!(thresholds(work), (20, 0.1, 0.3));
     assert!(work.schedule.is_none() && work.max_bytes_per_day.is_none());
