@@ -154,14 +154,19 @@ impl Memory {
             let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
             set("XDG_STATE_HOME").map(PathBuf::from).or_else(home).map(|state| state.join("restante"))
         };
-        // A unit with more than one state directory names them all; the first is ours.
-        let unit = set("STATE_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
-        let folder = absolute(&unit.or_else(own).ok_or(MemoryError::Homeless)?);
+        let folders: Vec<PathBuf> = match set("STATE_DIRECTORY") {
+            Some(list) => std::env::split_paths(&list).map(|path| absolute(&path)).collect(),
+            None => vec![absolute(&own().ok_or(MemoryError::Homeless)?)],
+        };
+        // A unit may have the archive in a state directory, too; systemd sorts them as it likes.
         let archive = absolute(archive);
-        if folder.starts_with(&archive) {
-            return Err(MemoryError::InsideArchive { state: folder, archive });
+        match folders.iter().find(|folder| !folder.starts_with(&archive)) {
+            Some(folder) => Ok(Self { folder: folder.clone() }),
+            None => Err(MemoryError::InsideArchive {
+                state: folders.into_iter().next().unwrap_or_default(),
+                archive,
+            }),
         }
-        Ok(Self { folder })
     }
 
     /// What is known of the archive at a path.
@@ -357,7 +362,9 @@ mod tests {
             })
         };
         assert!(find("/srv/mail").is_err() && find("/srv/mail/state").is_err());
-        assert_eq!(find("/srv/mailstate:/srv/mail").unwrap().folder, Path::new("/srv/mailstate"));
+        for both in ["/srv/mailstate:/srv/mail", "/srv/mail:/srv/mailstate"] {
+            assert_eq!(find(both).unwrap().folder, Path::new("/srv/mailstate"));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use archive::{AccountInfo, Archive, RunInfo, View};
+use message::escape::escape;
 use serde::Serialize;
 
 use super::{Context, read_archive};
@@ -229,7 +230,7 @@ fn write(out: &mut impl Write, status: &Status, now: i64) -> std::io::Result<()>
     }
     for account in &status.accounts {
         if let Some(error) = account.last_run.as_ref().and_then(|run| run.error.as_ref()) {
-            writeln!(out, "{}: {}", account.account, message::escape::escape(error))?;
+            writeln!(out, "{}: {}", escape(&account.account), escape(error))?;
         }
     }
     write_archive(out, &status.archive, now)
@@ -248,7 +249,7 @@ fn next(account: &AccountStatus) -> String {
 }
 
 fn write_archive(out: &mut impl Write, archive: &ArchiveStatus, now: i64) -> std::io::Result<()> {
-    let path = message::escape::escape(&archive.path);
+    let path = escape(&archive.path);
     let Some(id) = &archive.id else {
         return writeln!(out, "archive {path}: not begun yet");
     };
@@ -266,7 +267,7 @@ fn write_archive(out: &mut impl Write, archive: &ArchiveStatus, now: i64) -> std
         }
     }
     match &archive.warning {
-        Some(warning) => writeln!(out, "warning: {}", message::escape::escape(warning)),
+        Some(warning) => writeln!(out, "warning: {}", escape(warning)),
         None => Ok(()),
     }
 }
