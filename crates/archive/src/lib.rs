@@ -1,1 +1,55 @@
 //! The store: packs, journal, catalogue, lock, verify, rebuild, history.
+//!
+//! An archive is a folder of append-only pack files that hold everything (message bytes in compressed
+//! blocks, and a journal of what was seen where), and a SQLite catalogue that is the journal replayed.
+//! `docs/archive-format.md` describes every byte; the rules there have numbers, and code and tests name
+//! them.
+//!
+//! * [`init`] makes an archive, [`identify`] tells which one a folder holds.
+//! * [`Writer`] puts things in; nothing counts before [`Writer::commit`] has returned.
+//! * [`Archive`] reads beside a writer; [`View`] is what can be asked of either.
+//! * [`verify`] proves that all is there, [`rebuild`] makes the catalogue from the packs alone.
+//!
+//! From the outside in: `writer`, `archive`, `view`; `replay` and `open` between packs and catalogue;
+//! `catalogue`; `blocks`, `block`, `journal`; `pack`, `frame`; `disk`, the one door to the file system.
+//!
+//! Invariant: the packs are the truth. Nothing is ever decided by the catalogue that the packs do not
+//! say, and no byte that a commit covers is written twice.
+
+mod archive;
+mod block;
+mod blocks;
+mod catalogue;
+pub mod disk;
+mod error;
+mod frame;
+mod identity;
+mod ids;
+pub mod info;
+mod journal;
+mod lock;
+mod open;
+mod pack;
+mod rebuild;
+mod replay;
+mod surroundings;
+mod view;
+mod wire;
+mod writer;
+
+pub use archive::Archive;
+pub use error::{Error, Result};
+pub use identity::{Place, identify, identify_at, init, init_at};
+pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, RunId};
+pub use info::{
+    AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxSeen, Mark, MessageInfo, NewPlacement,
+    PlacementInfo, Proof, RunInfo, Sizes, Totals, TroubleInfo, When,
+};
+pub use rebuild::{RebuildReport, rebuild, rebuild_at};
+pub use replay::Damage;
+pub use surroundings::{Machine, Surroundings};
+pub use view::View;
+pub use writer::{Writer, WriterOptions};
+
+#[cfg(test)]
+mod stories;

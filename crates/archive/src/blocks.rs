@@ -1,0 +1,192 @@
+//! Blocks and their directories, kept for a while after they were read.
+//!
+//! Messages that came together lie together, so the block that one message needs is mostly the one
+//! that the last message needed. Each stream has its own small store of open blocks, so that a large
+//! attachment does not push out the headers and texts beside it. What is handed out shares the
+//! block's memory; nothing is copied.
+//!
+//! A block is checked when it is read, as it is stored and as its directory describes it. Whether the
+//! blobs have the content that their names say is seen by whoever hashes the message, and by verify.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use message::recipe::Stream;
+use rusqlite::Connection;
+
+use crate::block::{Directory, DirectoryEntry};
+use crate::catalogue::query;
+use crate::error::{Error, Result};
+use crate::frame::{FrameHeader, Kind};
+use crate::ids::{BlobNumber, PackId};
+use crate::pack::files::PackFiles;
+use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
+
+/// Plain bytes of open blocks kept in each stream.
+const KEPT_BLOCK_BYTES: usize = 12 << 20;
+
+/// Entries of directories kept; each has some 50 bytes.
+const KEPT_DIRECTORY_ENTRIES: usize = 200_000;
+
+/// A block, decompressed.
+#[derive(Debug)]
+pub(crate) struct OpenBlock {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The bytes of one blob.
+#[derive(Clone, Debug)]
+pub(crate) struct BlobBytes {
+    block: Arc<OpenBlock>,
+    slot: usize,
+}
+
+impl AsRef<[u8]> for BlobBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.block.directory.blobs.get(self.slot).map_or(&[], |blob| &self.block.body[blob.range()])
+    }
+}
+
+/// Where a blob was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlobAt {
+    pub(crate) block: i64,
+    pub(crate) slot: usize,
+    pub(crate) stream: Stream,
+    pub(crate) entry: DirectoryEntry,
+}
+
+/// The stores, and the decompressor that fills them. One per reader.
+pub(crate) struct BlockCache(RefCell<Kept>);
+
+struct Kept {
+    /// Newest last; one store a stream.
+    blocks: [Vec<(i64, Arc<OpenBlock>)>; 3],
+    directories: Vec<(i64, Arc<Directory>)>,
+    decoder: Decoder,
+}
+
+impl std::fmt::Debug for BlockCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BlockCache")
+    }
+}
+
+impl Default for BlockCache {
+    fn default() -> Self {
+        Self(RefCell::new(Kept { blocks: Default::default(), directories: Vec::new(), decoder: decoder() }))
+    }
+}
+
+/// What a lookup needs to look in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shelves<'a> {
+    pub(crate) catalogue: &'a Connection,
+    pub(crate) files: &'a PackFiles,
+    pub(crate) cache: &'a BlockCache,
+}
+
+impl Shelves<'_> {
+    /// Where a blob lies, and what its block's directory says of it.
+    pub(crate) fn find(&self, blob: BlobNumber) -> Result<BlobAt> {
+        let (block, slot) = query::blob_place(self.catalogue, blob)?.ok_or_else(|| lost(blob))?;
+        let directory = self.directory(block)?;
+        let entry = directory.blobs.get(slot).filter(|entry| entry.number == blob);
+        let entry = entry.ok_or(Error::CatalogueWrong { what: "a blob that is not where it should be" })?;
+        Ok(BlobAt { block, slot, stream: directory.stream, entry: *entry })
+    }
+
+    /// A blob's bytes.
+    pub(crate) fn bytes(&self, at: &BlobAt) -> Result<BlobBytes> {
+        let block = self.block(at.block, at.stream)?;
+        let same = block.directory.blobs.get(at.slot) == Some(&at.entry);
+        if !same {
+            return Err(Error::CatalogueWrong { what: "a blob that is not where it should be" });
+        }
+        Ok(BlobBytes { block, slot: at.slot })
+    }
+
+    fn directory(&self, block: i64) -> Result<Arc<Directory>> {
+        let mut kept = self.cache.0.borrow_mut();
+        let known = take_out(&mut kept.directories, block);
+        let directory = match known {
+            Some(directory) => directory,
+            None => {
+                let (pack, offset, header) = self.header(block)?;
+                let meta = pack.meta(&header, offset).map_err(|fault| pack.damaged(offset, &fault))?;
+                let directory = Directory::decode(&meta, header.plain_length);
+                Arc::new(directory.map_err(|fault| pack.damaged(offset, &Fault::Content(fault)))?)
+            }
+        };
+        kept.directories.push((block, directory.clone()));
+        shrink(&mut kept.directories, KEPT_DIRECTORY_ENTRIES, |directory| directory.blobs.len() + 1);
+        Ok(directory)
+    }
+
+    fn block(&self, block: i64, stream: Stream) -> Result<Arc<OpenBlock>> {
+        let mut kept = self.cache.0.borrow_mut();
+        let kept = &mut *kept;
+        let store = &mut kept.blocks[stream as usize - 1];
+        let open = match take_out(store, block) {
+            Some(open) => open,
+            None => {
+                let (pack, offset, header) = self.header(block)?;
+                Arc::new(read_block(&pack, &header, offset, &mut kept.decoder)?)
+            }
+        };
+        store.push((block, open.clone()));
+        shrink(store, KEPT_BLOCK_BYTES, |open| open.body.len());
+        Ok(open)
+    }
+
+    fn header(&self, block: i64) -> Result<(PackReader, u64, FrameHeader)> {
+        let place: Option<(PackId, u64)> = query::block_place(self.catalogue, block)?;
+        let (pack, offset) = place.ok_or(Error::CatalogueWrong { what: "a block without its pack" })?;
+        let pack = self.files.reader(pack)?;
+        let header = pack.header(offset).map_err(|fault| pack.damaged(offset, &fault))?;
+        if header.kind != Kind::Block {
+            return Err(Error::CatalogueWrong { what: "a block that is another frame" });
+        }
+        Ok((pack, offset, header))
+    }
+}
+
+/// Reads and checks a block.
+pub(crate) fn read_block(
+    pack: &PackReader,
+    header: &FrameHeader,
+    offset: u64,
+    decoder: &mut Decoder,
+) -> Result<OpenBlock> {
+    let read = pack.contents(header, offset, decoder);
+    let (meta, body) = read.map_err(|fault| pack.damaged(offset, &fault))?;
+    let directory = Directory::decode(&meta, body.len() as u64);
+    let directory = directory.map_err(|fault| pack.damaged(offset, &Fault::Content(fault)))?;
+    Ok(OpenBlock { directory: Arc::new(directory), body })
+}
+
+/// The error for a blob that no block holds.
+fn lost(blob: BlobNumber) -> Error {
+    Error::PackDamaged {
+        pack: "a lost block".to_owned(),
+        offset: 0,
+        what: format!("no block holds blob {blob}"),
+    }
+}
+
+fn take_out<T>(store: &mut Vec<(i64, T)>, key: i64) -> Option<T> {
+    let at = store.iter().rposition(|(known, _)| *known == key)?;
+    Some(store.remove(at).1)
+}
+
+/// Lets the oldest go until what is left weighs little enough; the newest always stays.
+fn shrink<T>(store: &mut Vec<(i64, T)>, limit: usize, weight: impl Fn(&T) -> usize) {
+    let mut total: usize = store.iter().map(|(_, item)| weight(item)).sum();
+    let mut gone = 0;
+    while total > limit && gone + 1 < store.len() {
+        total -= weight(&store[gone].1);
+        gone += 1;
+    }
+    store.drain(..gone);
+}

@@ -1,0 +1,502 @@
+//! How anything gets into the catalogue.
+//!
+//! The writer applies each record when it is learnt, a replay applies the records of the packs: both
+//! through [`Applier`], so that they cannot differ. Everything here depends on the records alone, never
+//! on time, chance or what was asked in between.
+//!
+//! Records may refer to things that damage has taken: an epoch that no record defines is put in a
+//! mailbox called "lost", a message that no record defines cannot be placed and is counted.
+
+use std::collections::HashMap;
+
+use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::block::Directory;
+use crate::error::Result;
+use crate::frame::NextNumbers;
+use crate::ids::{BlobNumber, CommitId, EpochId, MessageNumber, PackId, RunId};
+use crate::info::{MailboxSeen, Proof};
+use crate::journal::codec::canonical;
+use crate::journal::record::{MessageRecord, Placed, Record};
+use crate::wire::{put_signed, put_varint};
+
+/// Epoch and UID as one number.
+pub(crate) fn place(epoch: EpochId, uid: u32) -> i64 {
+    i64::from(epoch.0) << 32 | i64::from(uid)
+}
+
+/// The first and the last place of an epoch.
+pub(crate) fn places(epoch: EpochId) -> (i64, i64) {
+    (place(epoch, 0), place(epoch, u32::MAX))
+}
+
+/// Epoch and UID from the one number.
+pub(crate) fn unplace(place: i64) -> Option<(EpochId, Uid)> {
+    let epoch = u32::try_from(place >> 32).ok()?;
+    let uid = u32::try_from(place & 0xffff_ffff).ok()?;
+    Some((EpochId(epoch), Uid::new(uid)?))
+}
+
+/// The first eight bytes of a hash, as SQLite's signed integer.
+pub(crate) fn prefix(hash: &[u8; 32]) -> i64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hash[..8]);
+    i64::from_be_bytes(bytes)
+}
+
+/// Numbers as SQLite has them. None that is handed out reaches 2^63.
+pub(crate) fn sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A recipe as the catalogue keeps it.
+pub(crate) fn encode_recipe(blobs: &[BlobNumber], steps: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + blobs.len() * 2 + steps.len());
+    put_varint(&mut out, blobs.len() as u64);
+    let mut last = 0u64;
+    for blob in blobs {
+        put_signed(&mut out, blob.0.wrapping_sub(last).cast_signed());
+        last = blob.0;
+    }
+    out.extend_from_slice(steps);
+    out
+}
+
+/// What is kept between records, because asking for it each time would cost too much. It is written
+/// out with each commit.
+#[derive(Debug, Default)]
+pub(crate) struct Applier {
+    flag_sets: HashMap<String, i64>,
+    accounts_of_epochs: HashMap<EpochId, u32>,
+    /// Changes of `live` and `live_bytes`.
+    live: HashMap<EpochId, (i64, i64)>,
+    /// Changes of an account's `messages` and `message_bytes`.
+    distinct: HashMap<u32, (i64, i64)>,
+    blobs: i64,
+    blob_bytes: i64,
+    messages: i64,
+    message_bytes: i64,
+    /// Placements whose message no record defines.
+    pub(crate) dangling: u64,
+}
+
+impl Applier {
+    /// Takes note of a pack, or of how far its commits reach now.
+    pub(crate) fn pack(&mut self, to: &Connection, pack: PackId, length: u64, sealed: bool) -> Result<i64> {
+        let mut insert = to.prepare_cached(
+            "INSERT INTO packs (id, length, sealed) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET length = ?2, sealed = ?3 RETURNING number",
+        )?;
+        Ok(insert.query_row(params![pack.0, sql(length), sealed], |row| row.get(0))?)
+    }
+
+    /// A block at `start` of a pack. A blob that is elsewhere already has moved here.
+    pub(crate) fn block(
+        &mut self,
+        to: &Connection,
+        pack: i64,
+        start: u64,
+        directory: &Directory,
+    ) -> Result<()> {
+        to.prepare_cached("INSERT INTO blocks (pack, start) VALUES (?1, ?2)")?.execute((pack, sql(start)))?;
+        let block = to.last_insert_rowid();
+        let mut insert =
+            to.prepare_cached("INSERT OR IGNORE INTO blobs (number, block, slot) VALUES (?1, ?2, ?3)")?;
+        let mut name =
+            to.prepare_cached("INSERT OR IGNORE INTO blob_names (prefix, blob) VALUES (?1, ?2)")?;
+        for (slot, blob) in directory.blobs.iter().enumerate() {
+            let number = sql(blob.number.0);
+            if insert.execute((number, block, slot as i64))? == 1 {
+                name.execute((prefix(blob.name.as_bytes()), number))?;
+                self.blobs += 1;
+                self.blob_bytes += i64::from(blob.length);
+            } else {
+                to.prepare_cached("UPDATE blobs SET block = ?2, slot = ?3 WHERE number = ?1")?.execute((
+                    number,
+                    block,
+                    slot as i64,
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One record.
+    pub(crate) fn record(&mut self, to: &Connection, record: &Record) -> Result<()> {
+        match record {
+            Record::Account { account, name, protocol } => {
+                to.prepare_cached(
+                    "INSERT INTO accounts VALUES (?1, ?2, ?3, 0, 0)
+                     ON CONFLICT DO UPDATE SET name = ?2, protocol = ?3",
+                )?
+                .execute((account.0, name, protocol))?;
+            }
+            Record::RunBegin { run, account, started_ms } => {
+                to.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, NULL, NULL, NULL)")?
+                    .execute((run.0, account.0, started_ms))?;
+            }
+            Record::RunEnd { run, finished_ms, outcome, ledger } => {
+                to.prepare_cached(
+                    "UPDATE runs SET finished_ms = ?2, outcome = ?3, ledger = ?4 WHERE id = ?1",
+                )?
+                .execute((run.0, finished_ms, outcome, ledger))?;
+            }
+            Record::Mailbox { mailbox, account, seen } => self.mailbox(to, mailbox.0, account.0, seen)?,
+            Record::MailboxGone { run, mailbox } => {
+                to.prepare_cached("UPDATE mailboxes SET gone = ?2 WHERE id = ?1")?
+                    .execute((mailbox.0, run.0))?;
+                let mut epochs = to.prepare_cached("SELECT id FROM epochs WHERE mailbox = ?1")?;
+                let epochs: Vec<u32> =
+                    epochs.query_map([mailbox.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                for epoch in epochs {
+                    self.end_epoch(to, *run, EpochId(epoch))?;
+                }
+            }
+            Record::EpochBegin { epoch, mailbox, validity } => {
+                let account = to
+                    .prepare_cached("SELECT account FROM mailboxes WHERE id = ?1")?
+                    .query_row([mailbox.0], |row| row.get::<_, u32>(0))
+                    .optional()?;
+                let (mailbox, account) = match account {
+                    Some(account) => (mailbox.0, account),
+                    None => {
+                        lost_mailbox(to)?;
+                        (LOST, LOST)
+                    }
+                };
+                to.prepare_cached(
+                    "INSERT OR REPLACE INTO epochs VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL, 0, 0, 0)",
+                )?
+                .execute((
+                    epoch.0,
+                    mailbox,
+                    account,
+                    validity.map(message::UidValidity::get),
+                ))?;
+                self.accounts_of_epochs.insert(*epoch, account);
+            }
+            Record::EpochEnd { run, epoch } => self.end_epoch(to, *run, *epoch)?,
+            Record::Message(message) => self.message(to, message)?,
+            Record::Placed { run, epoch, placed } => self.placed(to, *run, *epoch, placed)?,
+            Record::FlagsChanged { run, epoch, uid, flags } => {
+                self.flags_changed(to, *run, place(*epoch, uid.get()), flags)?;
+            }
+            Record::Vanished { run, epoch, uids } => self.vanished(to, *run, *epoch, uids)?,
+            Record::Proven { epoch, uids } => {
+                let mut update = to.prepare_cached(
+                    "UPDATE placements SET proof = 0
+                     WHERE proof = 1 AND place BETWEEN ?1 AND ?2 AND last_run IS NULL",
+                )?;
+                for range in uids.ranges() {
+                    update.execute((place(*epoch, range.start().get()), place(*epoch, range.end().get())))?;
+                }
+            }
+            Record::Mark { epoch, mark } => {
+                to.prepare_cached(
+                    "UPDATE epochs SET marked = 1, uid_next = ?2, modseq = ?3, mark_messages = ?4 WHERE id = ?1",
+                )?
+                .execute((
+                    epoch.0,
+                    mark.uid_next.map(Uid::get),
+                    // RFC 7162: modification sequences are positive 63-bit numbers.
+                    mark.highest_modseq.map(|modseq| modseq.0.cast_signed()),
+                    mark.messages,
+                ))?;
+            }
+            Record::Trouble { run, epoch, uid, reason } => {
+                to.prepare_cached(
+                    "INSERT INTO troubles VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE
+                     SET reason = ?2, attempts = attempts + (last_run <> ?3), last_run = ?3",
+                )?
+                .execute((place(*epoch, uid.get()), reason, run.0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a commit: sums are written out, and how far the packs have been applied.
+    pub(crate) fn commit(
+        &mut self,
+        to: &Connection,
+        commit: CommitId,
+        position: (PackId, u64),
+        next: NextNumbers,
+    ) -> Result<()> {
+        let epochs: Vec<EpochId> = self.live.keys().copied().collect();
+        for epoch in epochs {
+            self.write_live(to, epoch)?;
+        }
+        for (account, (messages, bytes)) in self.distinct.drain() {
+            to.prepare_cached(
+                "UPDATE accounts SET messages = messages + ?2, message_bytes = message_bytes + ?3 WHERE id = ?1",
+            )?
+            .execute((account, messages, bytes))?;
+        }
+        to.prepare_cached(
+            "UPDATE state SET commit_number = ?1, commit_check = ?2, pack = ?3, pack_end = ?4,
+                next_blob = max(next_blob, ?5), next_message = max(next_message, ?6),
+                next_account = max(next_account, ?7), next_mailbox = max(next_mailbox, ?8),
+                next_epoch = max(next_epoch, ?9), next_run = max(next_run, ?10),
+                blobs = blobs + ?11, blob_bytes = blob_bytes + ?12,
+                messages = messages + ?13, message_bytes = message_bytes + ?14",
+        )?
+        .execute(params![
+            sql(commit.number),
+            commit.check,
+            position.0.0,
+            sql(position.1),
+            sql(next.blob),
+            sql(next.message),
+            next.account,
+            next.mailbox,
+            next.epoch,
+            next.run,
+            std::mem::take(&mut self.blobs),
+            std::mem::take(&mut self.blob_bytes),
+            std::mem::take(&mut self.messages),
+            std::mem::take(&mut self.message_bytes),
+        ])?;
+        Ok(())
+    }
+
+    fn mailbox(&mut self, to: &Connection, mailbox: u32, account: u32, seen: &MailboxSeen) -> Result<()> {
+        let attributes: String =
+            seen.attributes.iter().flat_map(|attribute| [attribute.as_str(), "\n"]).collect();
+        to.prepare_cached(
+            "INSERT OR REPLACE INTO mailboxes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
+        )?
+        .execute(params![
+            mailbox,
+            account,
+            seen.name.identity(),
+            seen.name.raw(),
+            seen.name.encoding() == message::NameEncoding::Utf8,
+            seen.name.delimiter(),
+            attributes,
+            seen.special_use,
+            seen.subscribed,
+            seen.object_id,
+            seen.selectable,
+        ])?;
+        Ok(())
+    }
+
+    fn message(&mut self, to: &Connection, message: &MessageRecord) -> Result<()> {
+        let recipe = encode_recipe(&message.blobs, &message.steps);
+        let (number, key) = (sql(message.number.0), message.key.as_bytes());
+        let known = to
+            .prepare_cached("UPDATE messages SET recipe = ?2 WHERE number = ?1")?
+            .execute((number, &recipe))?;
+        if known == 1 {
+            return Ok(());
+        }
+        to.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+            params![
+                number,
+                prefix(key),
+                &key[8..],
+                sql(message.size),
+                message.date,
+                message.subject,
+                message.from,
+                recipe,
+            ],
+        )?;
+        self.messages += 1;
+        self.message_bytes += sql(message.size);
+        Ok(())
+    }
+
+    fn placed(&mut self, to: &Connection, run: RunId, epoch: EpochId, placed: &Placed) -> Result<()> {
+        let number = sql(placed.message.0);
+        let Some(size) = size_of(to, placed.message)? else {
+            self.dangling += 1;
+            return Ok(());
+        };
+        let at = place(epoch, placed.uid.get());
+        self.put_aside(to, run, epoch, at)?;
+        let (date, zone, raw) = date_columns(&placed.date);
+        let flags = self.flag_set(to, &placed.flags)?;
+        to.prepare_cached("INSERT INTO placements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL)")?
+            .execute(params![at, number, date, zone, raw, flags, placed.proof == Proof::Header, run.0])?;
+        let live = self.live.entry(epoch).or_default();
+        *live = (live.0 + 1, live.1 + size);
+        let account = self.account_of(to, epoch)?;
+        let known = to
+            .prepare_cached("SELECT 1 FROM whereabouts WHERE account = ?1 AND message = ?2")?
+            .exists((account, number))?;
+        to.prepare_cached("INSERT OR IGNORE INTO whereabouts VALUES (?1, ?2, ?3)")?
+            .execute((account, number, at))?;
+        if !known {
+            let distinct = self.distinct.entry(account).or_default();
+            *distinct = (distinct.0 + 1, distinct.1 + size);
+        }
+        to.prepare_cached("DELETE FROM troubles WHERE place = ?1")?.execute([at])?;
+        Ok(())
+    }
+
+    /// Makes room for what lies under a UID now: what lay there becomes history.
+    fn put_aside(&mut self, to: &Connection, run: RunId, epoch: EpochId, at: i64) -> Result<()> {
+        let before = to
+            .prepare_cached(
+                "SELECT m.size, p.last_run IS NULL FROM placements p JOIN messages m ON m.number = p.message
+                 WHERE place = ?1",
+            )?
+            .query_row([at], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)))
+            .optional()?;
+        let Some((size, was_live)) = before else { return Ok(()) };
+        to.prepare_cached(
+            "INSERT OR IGNORE INTO former SELECT place, ifnull(last_run, ?2), first_run, message, date, zone,
+                raw_date, flags, proof FROM placements WHERE place = ?1",
+        )?
+        .execute((at, run.0))?;
+        to.prepare_cached("DELETE FROM placements WHERE place = ?1")?.execute([at])?;
+        if was_live {
+            let live = self.live.entry(epoch).or_default();
+            *live = (live.0 - 1, live.1 - size);
+        }
+        Ok(())
+    }
+
+    fn flags_changed(&mut self, to: &Connection, run: RunId, at: i64, flags: &Flags) -> Result<()> {
+        let held = to
+            .prepare_cached("SELECT flags, first_run FROM placements WHERE place = ?1 AND last_run IS NULL")?
+            .query_row([at], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)))
+            .optional()?;
+        let Some((held, first_run)) = held else { return Ok(()) };
+        let flags = self.flag_set(to, flags)?;
+        if flags == held {
+            return Ok(());
+        }
+        // What a run saw first and then saw change was never there as of any run.
+        if first_run != run.0 {
+            to.prepare_cached("INSERT OR IGNORE INTO flag_history VALUES (?1, ?2, ?3)")?
+                .execute((at, run.0, held))?;
+        }
+        to.prepare_cached("UPDATE placements SET flags = ?2 WHERE place = ?1")?.execute((at, flags))?;
+        Ok(())
+    }
+
+    fn vanished(&mut self, to: &Connection, run: RunId, epoch: EpochId, uids: &UidSet) -> Result<()> {
+        for range in uids.ranges() {
+            let (first, last) = (place(epoch, range.start().get()), place(epoch, range.end().get()));
+            let (count, bytes): (i64, i64) = to
+                .prepare_cached(
+                    "SELECT count(*), ifnull(sum(m.size), 0) FROM placements p JOIN messages m ON m.number = p.message
+                     WHERE place BETWEEN ?1 AND ?2 AND last_run IS NULL",
+                )?
+                .query_row((first, last), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            to.prepare_cached(
+                "UPDATE placements SET last_run = ?3 WHERE place BETWEEN ?1 AND ?2 AND last_run IS NULL",
+            )?
+            .execute((first, last, run.0))?;
+            to.prepare_cached("DELETE FROM troubles WHERE place BETWEEN ?1 AND ?2")?
+                .execute((first, last))?;
+            let live = self.live.entry(epoch).or_default();
+            *live = (live.0 - count, live.1 - bytes);
+        }
+        Ok(())
+    }
+
+    fn end_epoch(&mut self, to: &Connection, run: RunId, epoch: EpochId) -> Result<()> {
+        let (first, last) = places(epoch);
+        to.prepare_cached(
+            "UPDATE placements SET last_run = ?3 WHERE place BETWEEN ?1 AND ?2 AND last_run IS NULL",
+        )?
+        .execute((first, last, run.0))?;
+        to.prepare_cached("DELETE FROM troubles WHERE place BETWEEN ?1 AND ?2")?.execute((first, last))?;
+        self.live.remove(&epoch);
+        to.prepare_cached("UPDATE epochs SET live = 0, live_bytes = 0 WHERE id = ?1")?.execute([epoch.0])?;
+        Ok(())
+    }
+
+    fn write_live(&mut self, to: &Connection, epoch: EpochId) -> Result<()> {
+        if let Some((count, bytes)) = self.live.remove(&epoch) {
+            to.prepare_cached(
+                "UPDATE epochs SET live = live + ?2, live_bytes = live_bytes + ?3 WHERE id = ?1",
+            )?
+            .execute((epoch.0, count, bytes))?;
+        }
+        Ok(())
+    }
+
+    fn flag_set(&mut self, to: &Connection, flags: &Flags) -> Result<i64> {
+        /// Sets kept in memory; a mailbox has a few dozen.
+        const KEPT: usize = 4096;
+        let text = flags.to_string();
+        if let Some(&id) = self.flag_sets.get(&text) {
+            return Ok(id);
+        }
+        let known = to
+            .prepare_cached("SELECT id FROM flag_sets WHERE flags = ?1")?
+            .query_row([&text], |row| row.get(0))
+            .optional()?;
+        let id = match known {
+            Some(id) => id,
+            None => {
+                to.prepare_cached("INSERT INTO flag_sets (flags) VALUES (?1)")?.execute([&text])?;
+                to.last_insert_rowid()
+            }
+        };
+        if self.flag_sets.len() >= KEPT {
+            self.flag_sets.clear();
+        }
+        self.flag_sets.insert(text, id);
+        Ok(id)
+    }
+
+    fn account_of(&mut self, to: &Connection, epoch: EpochId) -> Result<u32> {
+        if let Some(&account) = self.accounts_of_epochs.get(&epoch) {
+            return Ok(account);
+        }
+        let account = to
+            .prepare_cached("SELECT account FROM epochs WHERE id = ?1")?
+            .query_row([epoch.0], |row| row.get(0))
+            .optional()?;
+        let account = match account {
+            Some(account) => account,
+            None => {
+                lost_mailbox(to)?;
+                to.prepare_cached("INSERT INTO epochs VALUES (?1, ?2, ?2, NULL, 0, NULL, NULL, 0, 0, 0)")?
+                    .execute((epoch.0, LOST))?;
+                LOST
+            }
+        };
+        self.accounts_of_epochs.insert(epoch, account);
+        Ok(account)
+    }
+}
+
+/// The number of the account and the mailbox for what has lost its own; others begin at 1.
+const LOST: u32 = 0;
+
+fn lost_mailbox(to: &Connection) -> Result<()> {
+    to.execute("INSERT OR IGNORE INTO accounts VALUES (?1, 'lost', '', 0, 0)", [LOST])?;
+    to.execute(
+        "INSERT OR IGNORE INTO mailboxes VALUES (?1, ?1, x'6c6f7374', x'6c6f7374', 0, NULL, '', NULL, 0, NULL, 1, NULL)",
+        [LOST],
+    )?;
+    Ok(())
+}
+
+fn size_of(to: &Connection, message: MessageNumber) -> Result<Option<i64>> {
+    let mut select = to.prepare_cached("SELECT size FROM messages WHERE number = ?1")?;
+    Ok(select.query_row([sql(message.0)], |row| row.get(0)).optional()?)
+}
+
+/// Seconds, zone and, only where these two do not give it back, the text.
+fn date_columns(date: &InternalDate) -> (Option<i64>, Option<i16>, Option<&str>) {
+    match canonical(date) {
+        Some((unix, zone)) => (Some(unix), Some(zone), None),
+        None => (date.unix(), None, Some(date.raw())),
+    }
+}
+
+/// The number of a message by its key.
+pub(crate) fn message_number(from: &Connection, key: &MessageKey) -> Result<Option<MessageNumber>> {
+    let mut select = from.prepare_cached("SELECT number FROM messages WHERE prefix = ?1 AND rest = ?2")?;
+    let number: Option<i64> =
+        select.query_row((prefix(key.as_bytes()), &key.as_bytes()[8..]), |row| row.get(0)).optional()?;
+    Ok(number.map(|number| MessageNumber(number.cast_unsigned())))
+}

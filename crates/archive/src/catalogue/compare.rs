@@ -1,0 +1,34 @@
+//! Two catalogues compared, row for row.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::schema::TABLES;
+use crate::error::Result;
+
+/// The first table and the row in which two catalogues differ, in words; `None` when they are equal.
+/// Runs through both in step and holds one row of each.
+pub(crate) fn first_difference(left: &Connection, right: &Connection) -> Result<Option<String>> {
+    for (table, order) in TABLES {
+        let sql = format!("SELECT * FROM {table} ORDER BY {order}");
+        let (mut left, mut right) = (left.prepare(&sql)?, right.prepare(&sql)?);
+        let columns = left.column_count();
+        let names: Vec<String> = left.column_names().into_iter().map(str::to_owned).collect();
+        let (mut left, mut right) = (left.query([])?, right.query([])?);
+        for number in 1u64.. {
+            let (l, r) = (left.next()?, right.next()?);
+            let (l, r) = match (l, r) {
+                (None, None) => break,
+                (Some(l), Some(r)) => (l, r),
+                (Some(_), None) => return Ok(Some(format!("table {table} has rows beyond row {number}"))),
+                (None, Some(_)) => return Ok(Some(format!("table {table} ends before row {number}"))),
+            };
+            for (column, name) in names.iter().enumerate().take(columns) {
+                if l.get::<_, Value>(column)? != r.get::<_, Value>(column)? {
+                    return Ok(Some(format!("table {table}, row {number}: {name} differs")));
+                }
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,121 @@
+//! The tables of the catalogue.
+//!
+//! The catalogue is a view of the journal and may be thrown away at any time, so the schema changes
+//! without migrations: another `user_version` means that it is made anew. What it weighs shows in the
+//! size of every archive, so rows are small: numbers for names, one integer for epoch and UID, eight
+//! bytes of a hash where an index needs it and the whole hash stands elsewhere.
+
+/// Raised with every change to the tables or to what is written in them.
+pub(crate) const VERSION: i32 = 1;
+
+/// Marks the file as ours for file(1) and for people ("RSTC").
+pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
+
+/// Tables in the order in which they are compared, each with what its rows are ordered by.
+pub(crate) const TABLES: [(&str, &str); 16] = [
+    ("state", "one"),
+    ("packs", "number"),
+    ("blocks", "number"),
+    ("blobs", "number"),
+    ("blob_names", "prefix, blob"),
+    ("accounts", "id"),
+    ("runs", "id"),
+    ("mailboxes", "id"),
+    ("epochs", "id"),
+    ("messages", "number"),
+    ("flag_sets", "id"),
+    ("placements", "place"),
+    ("whereabouts", "account, message, place"),
+    ("former", "place, last_run, first_run, message"),
+    ("flag_history", "place, run"),
+    ("troubles", "place"),
+];
+
+pub(crate) const TABLES_SQL: &str = "
+-- How far the packs have been applied, and what the next numbers are.
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    archive BLOB NOT NULL,
+    commit_number INTEGER NOT NULL,
+    commit_check BLOB NOT NULL,
+    pack BLOB,                          -- the pack with the last commit
+    pack_end INTEGER NOT NULL,          -- where that commit ends in it
+    next_blob INTEGER NOT NULL, next_message INTEGER NOT NULL, next_account INTEGER NOT NULL,
+    next_mailbox INTEGER NOT NULL, next_epoch INTEGER NOT NULL, next_run INTEGER NOT NULL,
+    blobs INTEGER NOT NULL, blob_bytes INTEGER NOT NULL,
+    messages INTEGER NOT NULL, message_bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE packs (
+    number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,
+    length INTEGER NOT NULL,            -- up to the last commit
+    sealed INTEGER NOT NULL
+) STRICT;
+CREATE TABLE blocks (number INTEGER PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL) STRICT;
+CREATE TABLE blobs (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, slot INTEGER NOT NULL) STRICT;
+-- The first eight bytes of each blob's name; the whole name stands in the block's directory.
+CREATE TABLE blob_names (
+    prefix INTEGER NOT NULL, blob INTEGER NOT NULL, PRIMARY KEY (prefix, blob)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE accounts (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, protocol TEXT NOT NULL,
+    messages INTEGER NOT NULL, message_bytes INTEGER NOT NULL  -- distinct ones, ever placed
+) STRICT;
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL, started_ms INTEGER NOT NULL,
+    finished_ms INTEGER, outcome TEXT, ledger TEXT
+) STRICT;
+CREATE TABLE mailboxes (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL, identity BLOB NOT NULL,
+    raw BLOB NOT NULL, utf8 INTEGER NOT NULL, delimiter INTEGER,
+    attributes TEXT NOT NULL,           -- each ended by a line feed
+    special_use TEXT, subscribed INTEGER NOT NULL, object_id TEXT, selectable INTEGER NOT NULL,
+    gone INTEGER
+) STRICT;
+CREATE TABLE epochs (
+    id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, account INTEGER NOT NULL, validity INTEGER,
+    marked INTEGER NOT NULL, uid_next INTEGER, modseq INTEGER, mark_messages INTEGER NOT NULL,
+    live INTEGER NOT NULL, live_bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY,
+    prefix INTEGER NOT NULL, rest BLOB NOT NULL,               -- the key: 8 and 24 bytes
+    size INTEGER NOT NULL, date INTEGER, subject TEXT NOT NULL, sender TEXT NOT NULL,
+    recipe BLOB NOT NULL                -- count and numbers of the blobs, then the steps
+) STRICT;
+CREATE TABLE flag_sets (id INTEGER PRIMARY KEY, flags TEXT NOT NULL UNIQUE) STRICT;
+-- The newest message under each UID, live or not. place = epoch * 2^32 + uid.
+CREATE TABLE placements (
+    place INTEGER PRIMARY KEY, message INTEGER NOT NULL,
+    date INTEGER, zone INTEGER, raw_date TEXT,                 -- the text only if the numbers do not give it
+    flags INTEGER NOT NULL, proof INTEGER NOT NULL,            -- 1: by header only
+    first_run INTEGER NOT NULL, last_run INTEGER
+) STRICT;
+-- Where an account has or had a message.
+CREATE TABLE whereabouts (
+    account INTEGER NOT NULL, message INTEGER NOT NULL, place INTEGER NOT NULL,
+    PRIMARY KEY (account, message, place)
+) STRICT, WITHOUT ROWID;
+-- What lay under a UID before the newest message did, or before it came back.
+CREATE TABLE former (
+    place INTEGER NOT NULL, last_run INTEGER NOT NULL, first_run INTEGER NOT NULL, message INTEGER NOT NULL,
+    date INTEGER, zone INTEGER, raw_date TEXT, flags INTEGER NOT NULL, proof INTEGER NOT NULL,
+    PRIMARY KEY (place, last_run, first_run, message)
+) STRICT, WITHOUT ROWID;
+-- The flags that held until a run changed them.
+CREATE TABLE flag_history (
+    place INTEGER NOT NULL, run INTEGER NOT NULL, flags INTEGER NOT NULL, PRIMARY KEY (place, run)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE troubles (
+    place INTEGER PRIMARY KEY, reason TEXT NOT NULL, attempts INTEGER NOT NULL, last_run INTEGER NOT NULL
+) STRICT;
+";
+
+/// Made after the tables; when a catalogue is made anew, after the rows too.
+pub(crate) const INDEXES_SQL: &str = "
+CREATE INDEX runs_by_account ON runs (account, id);
+CREATE INDEX mailboxes_by_identity ON mailboxes (account, identity);
+CREATE INDEX epochs_by_mailbox ON epochs (mailbox, id);
+CREATE INDEX messages_by_prefix ON messages (prefix);
+CREATE INDEX messages_by_size ON messages (size);
+CREATE INDEX unproven ON placements (place) WHERE proof = 1;
+";

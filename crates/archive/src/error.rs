@@ -1,0 +1,172 @@
+//! What can go wrong in the archive, told for whoever reads it at three in the morning.
+//!
+//! Damage (bytes that are not what was written), trouble of the file system, and wrong use are
+//! different variants, so that a caller can choose its exit status and a person knows whether to
+//! look for a disk, a process or a bug.
+
+use std::io;
+use std::path::PathBuf;
+
+use message::{BlobName, MessageKey};
+
+/// An error of the archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The folder holds no archive.
+    #[error("{path} holds no archive; is its disk mounted?")]
+    NotAnArchive {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A new archive wants a folder of its own.
+    #[error("{path} is not empty; a new archive is made only in a missing or an empty folder")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Written by a later version of the program.
+    #[error(
+        "{what} has format {found}; this version of restante knows formats up to {known}: use a newer one"
+    )]
+    NewerFormat {
+        /// The file.
+        what: String,
+        /// The format that the file says it has.
+        found: u64,
+        /// The newest format that this program reads.
+        known: u64,
+    },
+    /// Another writer has the archive.
+    #[error("another restante is writing to {path}")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another writer took the archive although this one has the lock: two machines on one disk.
+    #[error(
+        "another restante, perhaps on another machine, has taken over {path}; nothing more is written here"
+    )]
+    OwnerChanged {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The program runs as root, the archive belongs to somebody else.
+    #[error(
+        "{path} belongs to user {owner}: files written as root would lock that user out; run as that user"
+    )]
+    ForeignOwner {
+        /// The folder.
+        path: PathBuf,
+        /// The number of the user it belongs to.
+        owner: u32,
+    },
+    /// The file system said no.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was to be done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// SQLite said no. The packs are not touched by this: `restante rebuild` makes the catalogue anew.
+    #[error("the catalogue cannot be used (`restante rebuild` makes it anew from the packs)")]
+    Catalogue(#[from] rusqlite::Error),
+    /// The catalogue holds something that it cannot hold.
+    #[error("the catalogue is wrong ({what}); `restante rebuild` makes it anew from the packs")]
+    CatalogueWrong {
+        /// What was found.
+        what: &'static str,
+    },
+    /// A frame is not what was written.
+    #[error("{pack} is damaged at byte {offset}: {what}; `restante verify` says which messages are hit")]
+    PackDamaged {
+        /// The file.
+        pack: String,
+        /// Where the frame begins.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A pack that the catalogue knows is not there.
+    #[error("pack {pack} is missing; `restante verify` says which messages are hit")]
+    PackMissing {
+        /// The file.
+        pack: String,
+    },
+    /// A message cannot be given back as it was.
+    #[error("message {message} is damaged: {reason}")]
+    Damaged {
+        /// Which one.
+        message: MessageKey,
+        /// Why.
+        reason: String,
+    },
+    /// No such message.
+    #[error("the archive holds no message {0}")]
+    UnknownMessage(MessageKey),
+    /// An account, mailbox, epoch or run that the archive does not know.
+    #[error("the archive knows no {what} {number}")]
+    Unknown {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+    },
+    /// Something was to be recorded for an account that has no run open.
+    #[error("no run has been begun for account {0}")]
+    NoRun(u32),
+    /// A message was put before one of its blobs.
+    #[error("blob {0} was not put before the message that uses it")]
+    BlobNotPut(BlobName),
+    /// Something is larger than the format allows.
+    #[error("{what} of {length} bytes is larger than the archive takes ({limit})")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// Its length.
+        length: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// After a failed write nothing more is written until the archive is opened again.
+    #[error("an earlier write to the archive failed; what came after the last commit is to be put again")]
+    Abandoned,
+    /// The caller's output did not take the bytes.
+    #[error("the message could not be handed on")]
+    Output(#[source] io::Error),
+}
+
+impl Error {
+    /// Whether the archive itself is damaged, as opposed to out of reach or wrongly used.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::PackDamaged { .. } | Self::PackMissing { .. } | Self::Damaged { .. })
+    }
+
+    /// Whether a disk or a quota is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+}
+
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The result of anything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Adds what was to be done, and to what, to an error of the file system.
+pub(crate) trait Context<T> {
+    fn doing(self, action: &'static str, path: &std::path::Path) -> Result<T>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn doing(self, action: &'static str, path: &std::path::Path) -> Result<T> {
+        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,180 @@
+//! Tests of the journal's codec.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn uid() -> impl Strategy<Value = Uid> {
+    (1u32..).prop_map(|number| Uid::new(number).unwrap())
+}
+
+fn uids() -> impl Strategy<Value = UidSet> {
+    prop::collection::vec(uid(), 0..10).prop_map(|uids| uids.into_iter().collect())
+}
+
+fn flags() -> impl Strategy<Value = Flags> {
+    prop::collection::vec("[\\\\$]?[a-zA-Z]{1,8}", 0..4).prop_map(|flags| flags.iter().collect())
+}
+
+fn date() -> impl Strategy<Value = InternalDate> {
+    prop_oneof![
+        (-10_000_000_000i64..90_000_000_000, -719i16..720)
+            .prop_map(|(at, zone)| InternalDate::from_unix(at, zone)),
+        "\\PC{0,20}".prop_map(|text| InternalDate::parse(&text)),
+    ]
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    1..u64::MAX >> 1
+}
+
+fn seen() -> impl Strategy<Value = MailboxSeen> {
+    let name = (prop::collection::vec(any::<u8>(), 0..20), any::<bool>(), any::<Option<u8>>());
+    let uses = (prop::option::of("\\PC{0,9}"), prop::option::of("\\PC{0,9}"));
+    (name, prop::collection::vec("\\PC{0,9}", 0..3), uses, any::<bool>(), any::<bool>()).prop_map(
+        |((raw, utf8, delimiter), attributes, (special_use, object_id), subscribed, selectable)| {
+            let encoding = if utf8 { NameEncoding::Utf8 } else { NameEncoding::ModifiedUtf7 };
+            let name = MailboxName::new(raw, encoding, delimiter);
+            MailboxSeen { name, attributes, special_use, subscribed, object_id, selectable }
+        },
+    )
+}
+
+fn message() -> impl Strategy<Value = Record> {
+    let texts = ("\\PC{0,30}", "\\PC{0,30}", any::<Option<i64>>());
+    let recipe = (prop::collection::vec(number(), 0..5), any::<Vec<u8>>());
+    (number(), any::<[u8; 32]>(), any::<u64>(), texts, recipe).prop_map(
+        |(number, key, size, (subject, from, date), (blobs, steps))| {
+            Record::Message(MessageRecord {
+                number: MessageNumber(number),
+                key: MessageKey::from_bytes(key),
+                size,
+                subject,
+                from,
+                date,
+                blobs: blobs.into_iter().map(BlobNumber).collect(),
+                steps,
+            })
+        },
+    )
+}
+
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    let ids = || (any::<u32>().prop_map(RunId), any::<u32>().prop_map(EpochId));
+    prop_oneof![
+        (any::<u32>(), "\\PC*", "\\PC*").prop_map(|(account, name, protocol)| Record::Account {
+            account: AccountId(account),
+            name,
+            protocol
+        }),
+        (ids(), any::<u32>(), any::<i64>()).prop_map(|((run, _), account, started_ms)| Record::RunBegin {
+            run,
+            account: AccountId(account),
+            started_ms
+        }),
+        (ids(), any::<i64>(), "\\PC*", "\\PC*").prop_map(|((run, _), finished_ms, outcome, ledger)| {
+            Record::RunEnd { run, finished_ms, outcome, ledger }
+        }),
+        (any::<u32>(), any::<u32>(), seen()).prop_map(|(mailbox, account, seen)| Record::Mailbox {
+            mailbox: MailboxId(mailbox),
+            account: AccountId(account),
+            seen
+        }),
+        (ids(), any::<u32>())
+            .prop_map(|((run, _), mailbox)| Record::MailboxGone { run, mailbox: MailboxId(mailbox) }),
+        (ids(), any::<u32>(), any::<u32>()).prop_map(|((_, epoch), mailbox, validity)| Record::EpochBegin {
+            epoch,
+            mailbox: MailboxId(mailbox),
+            validity: UidValidity::new(validity)
+        }),
+        ids().prop_map(|(run, epoch)| Record::EpochEnd { run, epoch }),
+        message(),
+        (ids(), uid(), number(), date(), flags(), any::<bool>()).prop_map(
+            |((run, epoch), uid, message, date, flags, bytes)| {
+                let proof = if bytes { Proof::Bytes } else { Proof::Header };
+                let placed = Placed { uid, message: MessageNumber(message), date, flags, proof };
+                Record::Placed { run, epoch, placed }
+            }
+        ),
+        (ids(), uid(), flags()).prop_map(|((run, epoch), uid, flags)| Record::FlagsChanged {
+            run,
+            epoch,
+            uid,
+            flags
+        }),
+        (ids(), uids()).prop_map(|((run, epoch), uids)| Record::Vanished { run, epoch, uids }),
+        (ids(), uids()).prop_map(|((_, epoch), uids)| Record::Proven { epoch, uids }),
+        (ids(), any::<u32>(), any::<Option<u32>>(), any::<u32>()).prop_map(
+            |((_, epoch), uid_next, modseq, messages)| {
+                let highest_modseq = modseq.map(|modseq| ModSeq(modseq.into()));
+                Record::Mark { epoch, mark: Mark { uid_next: Uid::new(uid_next), highest_modseq, messages } }
+            }
+        ),
+        (ids(), uid(), "\\PC*").prop_map(|((run, epoch), uid, reason)| Record::Trouble {
+            run,
+            epoch,
+            uid,
+            reason
+        }),
+    ]
+}
+
+fn decode(keys: &[u8], records: &[u8]) -> Result<Vec<Record>, JournalError> {
+    let mut decoder = Decoder::new(keys, records);
+    std::iter::from_fn(|| decoder.next().transpose()).collect()
+}
+
+proptest! {
+    #[test]
+    fn records_come_back(records in prop::collection::vec(record(), 1..20)) {
+        let mut encoder = Encoder::default();
+        for record in &records {
+            prop_assert_eq!(encoder.add(record), Ok(()));
+        }
+        let (keys, bytes) = encoder.take().unwrap();
+        prop_assert_eq!(decode(&keys, &bytes), Ok(records));
+    }
+
+    #[test]
+    fn no_bytes_make_the_journal_panic(keys: Vec<u8>, kind in 0u8..17, payload: Vec<u8>, rest: Vec<u8>) {
+        let mut records = vec![kind];
+        put_bytes(&mut records, &payload);
+        records.extend(rest);
+        let _ = decode(&keys, &records);
+    }
+
+    #[test]
+    fn a_cut_or_changed_frame_does_not_panic(records in prop::collection::vec(record(), 1..6), at: prop::sample::Index, bit in 0u8..8) {
+        let mut encoder = Encoder::default();
+        for record in &records {
+            encoder.add(record).unwrap();
+        }
+        let (keys, mut bytes) = encoder.take().unwrap();
+        let at = at.index(bytes.len());
+        let _ = decode(&keys, &bytes[..at]);
+        bytes[at] ^= 1 << bit;
+        let _ = decode(&keys, &bytes);
+    }
+}
+
+#[test]
+fn j3_unknown_records_are_skipped_only_when_they_may_be() {
+    assert_eq!(decode(&[], &[0x90, 2, 7, 7]), Ok(vec![]));
+    assert_eq!(decode(&[], &[0x40, 0]), Err(JournalError::UnknownRecord(0x40)));
+}
+
+#[test]
+fn j4_a_key_without_its_message_is_refused() {
+    assert!(decode(&[0; 32], &[]).is_err());
+}
+
+#[test]
+fn a_record_beyond_the_limit_is_refused_and_leaves_the_frame_as_it_was() {
+    let mut encoder = Encoder::default();
+    let ledger = "x".repeat(limit::RECORD_BYTES);
+    let record = Record::RunEnd { run: RunId(0), finished_ms: 0, outcome: String::new(), ledger };
+    assert!(encoder.add(&record).is_err());
+    assert!(encoder.take().is_none());
+}

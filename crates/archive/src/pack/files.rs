@@ -1,0 +1,195 @@
+//! Which packs there are, and the few of them that are open.
+//!
+//! A folder that people copy, sync and mount holds more than packs: doubles, half copies, `.nfs`
+//! files, `lost+found`. What a file is, its header says, not its name (D13): foreign files are left
+//! alone and mentioned, a pack that is there twice counts once. Only where the header itself is
+//! damaged is the name believed, and even then every frame proves by its checksum that it is right.
+//!
+//! Headers of packs that the catalogue knows are not read when the archive is opened, but when the
+//! pack is first used, so that opening costs one listing, however many packs there are. Few packs
+//! are kept open at a time (D23).
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::header::{FORMAT_VERSION, NoHeader, PACK_HEADER_BYTES, PackHeader, parse_file_name};
+use super::reader::PackReader;
+use crate::disk::{Access, Disk, DiskFile, Entry, read_exact_at};
+use crate::error::{Context as _, Error, Result};
+use crate::frame::FrameKey;
+use crate::ids::{ArchiveId, PackId};
+
+/// Packs kept open at the same time.
+const OPEN_FILES: usize = 8;
+
+/// One pack, as it was found.
+#[derive(Clone, Debug)]
+pub(crate) struct PackFile {
+    pub(crate) name: Arc<str>,
+    pub(crate) pack: PackId,
+    pub(crate) sequence: u64,
+    pub(crate) length: u64,
+    pub(crate) header: Header,
+}
+
+/// What is known of a pack's header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// Not read: name and length are those of a pack that the catalogue knows.
+    Unread,
+    /// Read, and right.
+    Read(PackHeader),
+    /// Damaged; id and sequence are those of the file's name.
+    Damaged,
+}
+
+/// The packs of an archive.
+#[derive(Debug)]
+pub(crate) struct PackFiles {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    archive: ArchiveId,
+    packs: Vec<PackFile>,
+    foreign: Vec<String>,
+    open: Mutex<Vec<PackReader>>,
+}
+
+impl PackFiles {
+    /// Looks into the folder. Headers of the packs in `known` are taken as read.
+    pub(crate) fn discover(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        archive: ArchiveId,
+        known: &HashSet<PackId>,
+    ) -> Result<Self> {
+        let mut entries = disk.list(&dir).doing("list", &dir)?;
+        // Ours before their doubles, and in an order that does not depend on the file system.
+        entries.sort_by_cached_key(|entry| (parse_file_name(&entry.name).is_none(), entry.name.clone()));
+        let mut found: HashMap<PackId, PackFile> = HashMap::new();
+        let mut foreign = Vec::new();
+        for entry in entries {
+            let Some(file) = identify(&*disk, &dir, archive, known, &entry)? else {
+                foreign.push(entry.name);
+                continue;
+            };
+            let better = found.get(&file.pack).is_none_or(|other| file.is_better_than(other));
+            let loser = if better { found.insert(file.pack, file) } else { Some(file) };
+            foreign.extend(loser.map(|file| file.name.to_string()));
+        }
+        let mut packs: Vec<PackFile> = found.into_values().collect();
+        packs.sort_by_key(|file| (file.sequence, file.pack));
+        foreign.sort();
+        Ok(Self { disk, dir, archive, packs, foreign, open: Mutex::default() })
+    }
+
+    /// The packs, oldest first.
+    pub(crate) fn packs(&self) -> &[PackFile] {
+        &self.packs
+    }
+
+    /// Files in the folder that are no packs of this archive, or doubles of one.
+    pub(crate) fn foreign(&self) -> &[String] {
+        &self.foreign
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn find(&self, pack: PackId) -> Option<&PackFile> {
+        self.packs.iter().rev().find(|file| file.pack == pack)
+    }
+
+    /// Takes note of a pack that has been made, or has grown.
+    pub(crate) fn note(&mut self, file: PackFile) {
+        match self.packs.iter_mut().rev().find(|known| known.pack == file.pack) {
+            Some(known) => known.length = file.length,
+            None => self.packs.push(file),
+        }
+    }
+
+    /// Opens a pack, or gives the one that is open.
+    pub(crate) fn reader(&self, pack: PackId) -> Result<PackReader> {
+        let mut open = self.open.lock().expect("nothing panics while it holds the list of open packs");
+        if let Some(at) = open.iter().position(|reader| reader.pack == pack) {
+            let reader = open.remove(at);
+            open.push(reader.clone());
+            return Ok(reader);
+        }
+        let missing = || Error::PackMissing { pack: pack.to_string() };
+        let known = self.find(pack).ok_or_else(missing)?;
+        let path = self.dir.join(&*known.name);
+        let file = self.disk.open(&path, Access::Read).doing("open", &path)?;
+        if known.header == Header::Unread && wrong_pack(&*file, pack) {
+            return Err(missing());
+        }
+        let reader = PackReader::new(pack, known.name.clone(), file, FrameKey::new(self.archive, pack));
+        if open.len() >= OPEN_FILES {
+            open.remove(0);
+        }
+        open.push(reader.clone());
+        Ok(reader)
+    }
+}
+
+impl PackFile {
+    /// Of two files with one id: the one whose header is right, else the longer one, else the first.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let rank = |file: &Self| (file.header != Header::Damaged, file.length);
+        rank(self) > rank(other)
+    }
+}
+
+/// Whether the header is whole and says that the file is another pack: a name that was moved to it.
+fn wrong_pack(file: &dyn DiskFile, pack: PackId) -> bool {
+    let mut bytes = [0; PACK_HEADER_BYTES];
+    let read = read_exact_at(file, &mut bytes, 0).unwrap_or(false);
+    read && PackHeader::decode(&bytes).is_ok_and(|header| header.pack != pack)
+}
+
+fn identify(
+    disk: &dyn Disk,
+    dir: &Path,
+    archive: ArchiveId,
+    known: &HashSet<PackId>,
+    entry: &Entry,
+) -> Result<Option<PackFile>> {
+    if !entry.is_file {
+        return Ok(None);
+    }
+    let named = parse_file_name(&entry.name);
+    let file = |pack, sequence, header| PackFile {
+        name: entry.name.as_str().into(),
+        pack,
+        sequence,
+        length: entry.length,
+        header,
+    };
+    if let Some((sequence, pack)) = named.filter(|(_, pack)| known.contains(pack)) {
+        return Ok(Some(file(pack, sequence, Header::Unread)));
+    }
+    let damaged = || named.map(|(sequence, pack)| file(pack, sequence, Header::Damaged));
+    let path = dir.join(&entry.name);
+    let mut bytes = [0; PACK_HEADER_BYTES];
+    let read = disk.open(&path, Access::Read).and_then(|open| read_exact_at(&*open, &mut bytes, 0));
+    match read {
+        // A name of ours over a file that cannot be read, or is too short: damage, told later.
+        Err(_) | Ok(false) => return Ok(damaged()),
+        Ok(true) => {}
+    }
+    match PackHeader::decode(&bytes) {
+        Ok(header) if header.archive == archive => {
+            Ok(Some(file(header.pack, header.sequence, Header::Read(header))))
+        }
+        Ok(_) | Err(NoHeader::NotAPack) if named.is_none() => Ok(None),
+        // A pack of another archive in a file with a name of ours.
+        Ok(_) => Ok(None),
+        Err(NoHeader::Newer(found)) => Err(Error::NewerFormat {
+            what: path.display().to_string(),
+            found: found.into(),
+            known: FORMAT_VERSION.into(),
+        }),
+        Err(NoHeader::Damaged | NoHeader::NotAPack) => Ok(damaged()),
+    }
+}

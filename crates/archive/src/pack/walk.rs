@@ -1,0 +1,213 @@
+//! A pack read from one place on, frame by frame, gathered into commits.
+//!
+//! Where no frame begins, the walk searches for the next one: a frame's header proves itself, so the
+//! search finds what lies behind damage and never takes a mail's bytes for a frame. What was found
+//! is told as events, in the order in which it lies: commits with their frames, damage, and at the
+//! end the frames that no commit covers. Whether such a tail was torn off in a crash or lost its
+//! commit record to a bad sector is not judged here.
+//!
+//! Rules C3 to C6 and W1 to W4.
+
+use std::io;
+
+use memchr::memmem;
+
+use super::reader::{Fault, PackReader};
+use crate::disk::read_exact_at;
+use crate::frame::{CommitFields, FrameHeader, HEADER_BYTES, Kind, MAGIC};
+
+/// Bytes searched at a time for the next frame.
+const SEARCH_BYTES: usize = 1 << 20;
+
+/// A frame and where it lies.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameAt {
+    pub(crate) offset: u64,
+    pub(crate) header: FrameHeader,
+}
+
+/// A commit that was found.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundCommit {
+    pub(crate) fields: CommitFields,
+    /// What makes it this commit and no other.
+    pub(crate) check: [u8; 16],
+    /// Its frames, and those before it that lost their own commit record to damage.
+    pub(crate) frames: Vec<FrameAt>,
+    /// Whether exactly the frames that it names are there.
+    pub(crate) whole: bool,
+    /// Where its frame ends.
+    pub(crate) end: u64,
+    /// Whether the pack ends with it.
+    pub(crate) seals: bool,
+}
+
+/// What a walk comes by.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Commit(FoundCommit),
+    /// Bytes that are no frame, with frames or the claimed end behind them.
+    Damage {
+        from: u64,
+        to: u64,
+        what: String,
+    },
+    /// The end. `frames` are covered by no commit; `torn` says whether bytes follow that are no frame.
+    End {
+        frames: Vec<FrameAt>,
+        last_frame_end: u64,
+        torn: bool,
+    },
+}
+
+/// A walk over one pack.
+pub(crate) struct Walk<'p> {
+    pack: &'p PackReader,
+    position: u64,
+    limit: u64,
+    frames: Vec<FrameAt>,
+    /// Where the frames of the next commit may begin.
+    last_commit_end: u64,
+    finished: bool,
+}
+
+impl<'p> Walk<'p> {
+    /// From `start`, where a commit has ended or the first frame begins, to `limit`.
+    pub(crate) fn new(pack: &'p PackReader, start: u64, limit: u64) -> Self {
+        Self { pack, position: start, limit, frames: Vec::new(), last_commit_end: start, finished: false }
+    }
+
+    /// What comes next; `None` after the end. Errors are those of reading, for which the caller stops.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Event>> {
+        while !self.finished {
+            match self.frame_here()? {
+                Some(frame) => {
+                    let end = frame.offset + frame.header.frame_length();
+                    self.position = end;
+                    if frame.header.kind != Kind::Commit {
+                        self.frames.push(frame);
+                        continue;
+                    }
+                    return Ok(Some(self.commit(&frame, end)));
+                }
+                None => return self.search().map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The frame that begins here and ends within the limit.
+    fn frame_here(&self) -> io::Result<Option<FrameAt>> {
+        self.frame_at(self.position)
+    }
+
+    fn frame_at(&self, offset: u64) -> io::Result<Option<FrameAt>> {
+        if offset.checked_add(HEADER_BYTES as u64).is_none_or(|end| end > self.limit) {
+            return Ok(None);
+        }
+        match self.pack.header(offset) {
+            Ok(header) => {
+                let within = offset.checked_add(header.frame_length()).is_some_and(|end| end <= self.limit);
+                Ok(within.then_some(FrameAt { offset, header }))
+            }
+            Err(Fault::Io(error)) if is_medium_error(&error) => Ok(None),
+            Err(Fault::Io(error)) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn commit(&mut self, frame: &FrameAt, end: u64) -> Event {
+        let fields = match self.pack.meta(&frame.header, frame.offset) {
+            Ok(meta) => CommitFields::decode(&meta).map_err(Fault::Content),
+            Err(fault) => Err(fault),
+        };
+        let fields = match fields {
+            Ok(fields) => fields,
+            // Its frames stay: the next commit shows that they count.
+            Err(fault) => {
+                return Event::Damage {
+                    from: frame.offset,
+                    to: end,
+                    what: format!("commit record: {fault}"),
+                };
+            }
+        };
+        let frames = std::mem::take(&mut self.frames);
+        let whole = self.names_exactly(&fields, &frames);
+        let seals = frames.iter().any(|frame| frame.header.kind == Kind::Seal);
+        self.last_commit_end = end;
+        Event::Commit(FoundCommit { fields, check: frame.header.check, frames, whole, end, seals })
+    }
+
+    /// C3: first offset, count and checksum of the frames agree.
+    fn names_exactly(&self, fields: &CommitFields, frames: &[FrameAt]) -> bool {
+        let checks: Vec<&[u8]> = frames.iter().map(|frame| &frame.header.check[..]).collect();
+        fields.first_offset == self.last_commit_end
+            && fields.frames == frames.len() as u64
+            && self.pack.key().checksum(&checks) == fields.frames_check
+    }
+
+    /// No frame begins here: the next one is searched for.
+    fn search(&mut self) -> io::Result<Event> {
+        let from = self.position;
+        if let Some(next) = self.next_frame(from + 1)? {
+            self.position = next;
+            let what = "no frame can be read there".to_owned();
+            return Ok(Event::Damage { from, to: next, what });
+        }
+        self.finished = true;
+        let frames = std::mem::take(&mut self.frames);
+        Ok(Event::End { frames, last_frame_end: from, torn: from < self.limit })
+    }
+
+    /// The first offset from `start` on at which a frame begins.
+    fn next_frame(&self, start: u64) -> io::Result<Option<u64>> {
+        let finder = memmem::Finder::new(&MAGIC);
+        let mut base = start;
+        let mut window = vec![0; SEARCH_BYTES];
+        while base.saturating_add(HEADER_BYTES as u64) <= self.limit {
+            let length = (self.limit - base).min(SEARCH_BYTES as u64);
+            let bytes = &mut window[..usize::try_from(length).unwrap_or(SEARCH_BYTES)];
+            if !self.read_window(bytes, base)? {
+                return Ok(None);
+            }
+            for at in finder.find_iter(bytes) {
+                let offset = base + at as u64;
+                if self.frame_at(offset)?.is_some() {
+                    return Ok(Some(offset));
+                }
+            }
+            // A magic across the border of two windows is found in the second.
+            base += length - (MAGIC.len() as u64 - 1).min(length - 1);
+        }
+        Ok(None)
+    }
+
+    /// Fills a window; sectors that the medium does not give are taken as zeros, so that what lies
+    /// behind them is found (D9). `false` when the file has become shorter.
+    fn read_window(&self, bytes: &mut [u8], base: u64) -> io::Result<bool> {
+        match read_exact_at(&*self.pack.file, bytes, base) {
+            Ok(read) => return Ok(read),
+            Err(error) if is_medium_error(&error) => {}
+            Err(error) => return Err(error),
+        }
+        for (number, sector) in bytes.chunks_mut(SECTOR_BYTES).enumerate() {
+            match read_exact_at(&*self.pack.file, sector, base + (number * SECTOR_BYTES) as u64) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) if is_medium_error(&error) => sector.fill(0),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The unit in which a medium is tried when a larger read fails.
+const SECTOR_BYTES: usize = 4096;
+
+/// An error that concerns these bytes and not the file or the process.
+fn is_medium_error(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    error.raw_os_error().is_none_or(|code| code == EIO)
+}

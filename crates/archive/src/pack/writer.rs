@@ -1,0 +1,341 @@
+//! The open pack: frames appended, the commit record, the sync, and the next pack.
+//!
+//! A commit is blocks, journal frames, a commit frame and one sync, all in one pack. When the pack
+//! has grown past its size, the commit carries a seal and the next commit begins a new pack, whose
+//! header says where this one ends. A pack is made with the first frame that needs one, so runs that
+//! learn nothing write nothing.
+//!
+//! After a failed write or sync nothing more is tried on that file (D6). Unless the disk is full, a
+//! successor is begun at once if that can be done: its header makes whatever lies behind the last
+//! commit void, even if it can be read later.
+//!
+//! Invariant: commit n + 1 is written only after the sync of commit n has returned.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::header::{PACK_HEADER_BYTES, PackHeader, Previous, file_name};
+use crate::block::{Directory, PlainBlock};
+use crate::disk::{Access, Disk, DiskFile, write_all_at};
+use crate::error::{Context as _, Error, Result};
+use crate::frame::{Codec, CommitFields, FrameKey, HEADER_BYTES, Kind, NewFrame, NextNumbers};
+use crate::ids::{ArchiveId, CommitId, PackId};
+use crate::lock::OwnerMark;
+use crate::surroundings::Surroundings;
+
+/// A block is stored as it is unless compression saves at least one byte in so many: attachments are
+/// nearly all compressed already, and what is stored as it is costs nothing to read.
+const WORTHWHILE_SHARE: usize = 256;
+
+/// zstd level of journal frames: they are few and small, and read more often than written.
+const JOURNAL_LEVEL: i32 = 9;
+
+/// How packs are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PackOptions {
+    /// A pack larger than this is sealed with the commit that made it so.
+    pub(crate) pack_bytes: u64,
+    /// zstd level of blocks.
+    pub(crate) level: i32,
+}
+
+/// Where writing goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) last: CommitId,
+    /// The last pack and how much of it counts.
+    pub(crate) previous: Option<Previous>,
+    /// Whether writing goes on in that pack, which then ends exactly there.
+    pub(crate) resume: Option<Resume>,
+    pub(crate) next_sequence: u64,
+}
+
+/// The pack that is to be continued.
+#[derive(Clone, Debug)]
+pub(crate) struct Resume {
+    pub(crate) name: Arc<str>,
+    pub(crate) sequence: u64,
+}
+
+/// A block that has been written.
+#[derive(Debug)]
+pub(crate) struct StoredBlock {
+    pub(crate) offset: u64,
+    pub(crate) directory: Directory,
+}
+
+/// A commit that is durable.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) commit: CommitId,
+    pub(crate) pack: PackId,
+    pub(crate) name: Arc<str>,
+    pub(crate) sequence: u64,
+    /// Where the commit's frame ends.
+    pub(crate) end: u64,
+    pub(crate) sealed: bool,
+    pub(crate) blocks: Vec<StoredBlock>,
+}
+
+/// Appends to the open pack.
+pub(crate) struct PackWriter {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    archive: ArchiveId,
+    surroundings: Arc<dyn Surroundings>,
+    owner: OwnerMark,
+    options: PackOptions,
+    last: CommitId,
+    previous: Option<Previous>,
+    next_sequence: u64,
+    open: Option<OpenPack>,
+    blocks: Vec<StoredBlock>,
+    block_compressor: zstd::bulk::Compressor<'static>,
+    journal_compressor: zstd::bulk::Compressor<'static>,
+    scratch: Vec<u8>,
+}
+
+struct OpenPack {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    name: Arc<str>,
+    pack: PackId,
+    sequence: u64,
+    key: FrameKey,
+    /// Up to here commits reach.
+    committed: u64,
+    end: u64,
+    /// Header checksums of the frames since the last commit.
+    checks: Vec<[u8; 16]>,
+    /// Whether the folder does not yet durably name the file.
+    unnamed: bool,
+}
+
+impl std::fmt::Debug for PackWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PackWriter({}, after {})", self.dir.display(), self.last)
+    }
+}
+
+/// What a writer of packs is made from.
+pub(crate) struct Workplace {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    pub(crate) archive: ArchiveId,
+    pub(crate) surroundings: Arc<dyn Surroundings>,
+    pub(crate) owner: OwnerMark,
+}
+
+impl PackWriter {
+    pub(crate) fn new(workplace: Workplace, options: PackOptions, start: Start) -> Result<Self> {
+        let Workplace { disk, dir, archive, surroundings, owner } = workplace;
+        let compressor = |level| {
+            zstd::bulk::Compressor::new(level)
+                .map_err(std::io::Error::other)
+                .doing("make a compressor for", &dir)
+        };
+        let (block_compressor, journal_compressor) = (compressor(options.level)?, compressor(JOURNAL_LEVEL)?);
+        let mut writer = Self {
+            disk,
+            dir,
+            archive,
+            surroundings,
+            owner,
+            options,
+            last: start.last,
+            previous: start.previous,
+            next_sequence: start.next_sequence,
+            open: None,
+            blocks: Vec::new(),
+            block_compressor,
+            journal_compressor,
+            scratch: Vec::new(),
+        };
+        if let (Some(resume), Some(previous)) = (start.resume, start.previous) {
+            writer.open = Some(writer.resume(resume, previous)?);
+        }
+        Ok(writer)
+    }
+
+    fn resume(&self, resume: Resume, previous: Previous) -> Result<OpenPack> {
+        let path = self.dir.join(&*resume.name);
+        let file = self.disk.open(&path, Access::Write).doing("open", &path)?;
+        Ok(OpenPack {
+            file,
+            path,
+            name: resume.name,
+            pack: previous.pack,
+            sequence: resume.sequence,
+            key: FrameKey::new(self.archive, previous.pack),
+            committed: previous.length,
+            end: previous.length,
+            checks: Vec::new(),
+            // A crash may have come between the sync of the file and that of the folder.
+            unnamed: true,
+        })
+    }
+
+    /// Compresses and appends a block.
+    pub(crate) fn block(&mut self, block: PlainBlock) -> Result<()> {
+        let meta = block.directory.encode();
+        self.scratch.clear();
+        self.scratch.reserve(zstd::zstd_safe::compress_bound(block.body.len()));
+        let compressed = self.block_compressor.compress_to_buffer(&block.body, &mut self.scratch);
+        let limit = block.body.len() - block.body.len() / WORTHWHILE_SHARE;
+        let compressed = compressed.is_ok_and(|length| length < limit);
+        let scratch = std::mem::take(&mut self.scratch);
+        let (codec, body) = if compressed { (Codec::Zstd, &scratch) } else { (Codec::Stored, &block.body) };
+        let plain_length = block.body.len() as u64;
+        let offset = self.append(&NewFrame { kind: Kind::Block, codec, meta: &meta, body, plain_length })?;
+        self.scratch = scratch;
+        self.blocks.push(StoredBlock { offset, directory: block.directory });
+        Ok(())
+    }
+
+    /// Appends journal records; `keys` is the frame's directory.
+    pub(crate) fn journal(&mut self, keys: &[u8], records: &[u8]) -> Result<()> {
+        let compressed = self.journal_compressor.compress(records).unwrap_or_default();
+        let smaller = !compressed.is_empty() && compressed.len() < records.len();
+        let (codec, body) = if smaller { (Codec::Zstd, &*compressed) } else { (Codec::Stored, records) };
+        let plain_length = records.len() as u64;
+        self.append(&NewFrame { kind: Kind::Journal, codec, meta: keys, body, plain_length })?;
+        Ok(())
+    }
+
+    /// Makes everything appended since the last commit durable. `None` when there is nothing.
+    pub(crate) fn commit(&mut self, next: NextNumbers) -> Result<Option<Finished>> {
+        if self.open.as_ref().is_none_or(|open| open.checks.is_empty()) {
+            return Ok(None);
+        }
+        self.owner.check()?;
+        let sealed = self.seal_if_large()?;
+        let number = self.last.number + 1;
+        let open = self.open.as_mut().expect("an empty commit was sorted out above");
+        let checks: Vec<&[u8]> = open.checks.iter().map(|check| &check[..]).collect();
+        let fields = CommitFields {
+            number,
+            previous_check: self.last.check,
+            first_offset: open.committed,
+            frames: open.checks.len() as u64,
+            frames_check: open.key.checksum(&checks),
+            unix_ms: self.surroundings.unix_ms(),
+            next,
+        };
+        let meta = fields.encode();
+        self.append(&NewFrame {
+            kind: Kind::Commit,
+            codec: Codec::Stored,
+            meta: &meta,
+            body: &[],
+            plain_length: 0,
+        })?;
+        let open = self.open.as_mut().expect("a frame was just appended to it");
+        open.file.sync().doing("sync", &open.path)?;
+        if open.unnamed {
+            self.disk.sync_dir(&self.dir).doing("sync", &self.dir)?;
+            open.unnamed = false;
+        }
+        let check = open.checks.pop().expect("the commit's own frame is the last");
+        open.checks.clear();
+        open.committed = open.end;
+        self.last = CommitId { number, check };
+        self.previous = Some(Previous { pack: open.pack, length: open.end });
+        let finished = Finished {
+            commit: self.last,
+            pack: open.pack,
+            name: open.name.clone(),
+            sequence: open.sequence,
+            end: open.end,
+            sealed,
+            blocks: std::mem::take(&mut self.blocks),
+        };
+        if sealed {
+            self.open = None;
+        }
+        Ok(Some(finished))
+    }
+
+    fn seal_if_large(&mut self) -> Result<bool> {
+        let Some(open) = self.open.as_ref().filter(|open| open.end > self.options.pack_bytes) else {
+            return Ok(false);
+        };
+        let seal = HEADER_BYTES as u64 + 8;
+        let commit = HEADER_BYTES as u64 + CommitFields::BYTES;
+        let meta = (open.end + seal + commit).to_le_bytes();
+        self.append(&NewFrame {
+            kind: Kind::Seal,
+            codec: Codec::Stored,
+            meta: &meta,
+            body: &[],
+            plain_length: 0,
+        })?;
+        Ok(true)
+    }
+
+    /// Writes a frame at the end; where it begins.
+    fn append(&mut self, frame: &NewFrame<'_>) -> Result<u64> {
+        if self.open.is_none() {
+            self.begin_pack()?;
+        }
+        let open = self.open.as_mut().expect("one was just begun if there was none");
+        let offset = open.end;
+        let mut head = frame.header(offset, &open.key).to_vec();
+        let mut check = [0; 16];
+        check.copy_from_slice(&head[HEADER_BYTES - 16..]);
+        head.extend_from_slice(frame.meta);
+        write_all_at(&*open.file, &head, offset).doing("write to", &open.path)?;
+        write_all_at(&*open.file, frame.body, offset + head.len() as u64).doing("write to", &open.path)?;
+        open.end = offset + head.len() as u64 + frame.body.len() as u64;
+        open.checks.push(check);
+        Ok(offset)
+    }
+
+    fn begin_pack(&mut self) -> Result<()> {
+        let random = self.surroundings.random().doing("draw an id for a pack in", &self.dir)?;
+        let mut id = [0; 8];
+        id.copy_from_slice(&random[..8]);
+        let (pack, sequence) = (PackId(id), self.next_sequence);
+        let header =
+            PackHeader { archive: self.archive, pack, sequence, previous: self.previous, base: self.last };
+        let name = file_name(sequence, pack);
+        let path = self.dir.join(&name);
+        // Counted up before the file is made: a name that failed is not tried again.
+        self.next_sequence += 1;
+        let file = self.disk.create(&path).doing("create", &path)?;
+        write_all_at(&*file, &header.encode(), 0).doing("write to", &path)?;
+        let length = PACK_HEADER_BYTES as u64;
+        self.previous = Some(Previous { pack, length });
+        self.open = Some(OpenPack {
+            file,
+            path,
+            name: name.into(),
+            pack,
+            sequence,
+            key: FrameKey::new(self.archive, pack),
+            committed: length,
+            end: length,
+            checks: Vec::new(),
+            unnamed: true,
+        });
+        Ok(())
+    }
+
+    /// Leaves the open pack for good after `error`, and begins the one that makes its tail void.
+    pub(crate) fn abandon(&mut self, error: &Error) {
+        let Some(open) = self.open.take() else { return };
+        // On a full disk nothing was written wrongly: the next writer cuts the tail and has its room.
+        // Where another writer has taken over, nothing is written any more.
+        let medium = matches!(error, Error::Io { .. }) && !error.is_full();
+        if !medium || open.checks.is_empty() {
+            return;
+        }
+        // What fails here was broken before. Without the successor the next writer judges the tail by
+        // what can be read from the medium.
+        let begun = self.begin_pack().and_then(|()| {
+            let open = self.open.as_ref().ok_or(Error::Abandoned)?;
+            open.file.sync().doing("sync", &open.path)?;
+            self.disk.sync_dir(&self.dir).doing("sync", &self.dir)
+        });
+        drop(begun);
+    }
+}

@@ -1,0 +1,48 @@
+//! The catalogue made anew from the packs alone.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::identity::Place;
+use crate::ids::CommitId;
+use crate::lock::Lock;
+use crate::open::{make_anew, mode_for, require_identity};
+use crate::replay::Damage;
+
+/// What a rebuild found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// Packs that were read.
+    pub packs: u64,
+    /// Commits that were applied.
+    pub commits: u64,
+    /// The last of them.
+    pub last_commit: CommitId,
+    /// Damage that was met.
+    pub damage: Vec<Damage>,
+}
+
+/// Makes the catalogue anew, beside the old one, and puts it in its place. Equal row for row to the one
+/// that a writer keeps.
+///
+/// # Errors
+/// When there is no archive, a writer has it, or the disk refuses.
+pub fn rebuild(dir: &Path) -> Result<RebuildReport> {
+    rebuild_at(&Place::real(dir))
+}
+
+/// [`rebuild`] on any disk.
+///
+/// # Errors
+/// As [`rebuild`].
+pub fn rebuild_at(place: &Place) -> Result<RebuildReport> {
+    let id = require_identity(place)?;
+    let _lock = Lock::take(place)?;
+    let opened = make_anew(place, id, mode_for(place)?, None, false)?;
+    Ok(RebuildReport {
+        packs: opened.files.packs().len() as u64,
+        commits: opened.replayed.commits,
+        last_commit: opened.replayed.last,
+        damage: opened.replayed.damage,
+    })
+}

@@ -1,0 +1,419 @@
+//! The packs read from where the catalogue has come to, and applied to it.
+//!
+//! A replay walks the packs in order, chains the commits, applies those that count, and says where
+//! writing can go on. Which commits count (rules C3 to C8):
+//!
+//! * A commit behind which another commit or a later pack lies was synced: it counts, and what is
+//!   damaged in it is damage.
+//! * The very last commit may have been cut off by a crash: it counts only if every byte of it is
+//!   right, unless the catalogue had applied it already, which happens only after the sync.
+//! * What lies in a pack behind the end that its successor names was given up and is void. What lies
+//!   before that end and has lost its commit record counts all the same.
+//!
+//! Invariant: nothing here changes a pack.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use crate::block::Directory;
+use crate::catalogue::apply::Applier;
+use crate::catalogue::{self, State, query};
+use crate::error::{Context as _, Error, Result};
+use crate::frame::{CommitFields, Kind, NextNumbers};
+use crate::ids::{CommitId, PackId};
+use crate::journal::codec::{self, JournalError};
+use crate::pack::files::{Header, PackFile, PackFiles};
+use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES};
+use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
+use crate::pack::walk::{Event, FoundCommit, FrameAt, Walk};
+
+/// Something in a pack that is not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub pack: String,
+    /// Where in it.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What lies in the last pack behind its last commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// Nothing.
+    None,
+    /// Bytes without a commit among them.
+    Torn,
+    /// A commit that was not written whole.
+    TornCommit,
+}
+
+/// What a replay found.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    pub(crate) last: CommitId,
+    pub(crate) next: NextNumbers,
+    pub(crate) damage: Vec<Damage>,
+    /// Where commits end in the last pack; `None` when there is no pack.
+    pub(crate) end: Option<(PackId, u64)>,
+    pub(crate) tail: Tail,
+    /// Whether the last pack can be continued, as far as its content goes.
+    pub(crate) intact: bool,
+    pub(crate) commits: u64,
+    /// Placements whose message was lost to damage.
+    pub(crate) dangling: u64,
+}
+
+/// Applies to the catalogue what the packs have beyond it. `vouched` is what an earlier catalogue had
+/// applied, when this one is new.
+///
+/// # Errors
+/// Those of the file system and of SQLite, and packs that a newer version has written. Damage is not
+/// an error: it is listed.
+pub(crate) fn replay(files: &PackFiles, to: &Connection, vouched: Option<State>) -> Result<Replayed> {
+    let state =
+        catalogue::state(to)?.ok_or(Error::CatalogueWrong { what: "it does not say how far it has come" })?;
+    to.execute_batch("BEGIN IMMEDIATE")?;
+    let mut replay = Replay {
+        files,
+        to,
+        applier: Applier::default(),
+        decoder: decoder(),
+        claims: claims(files),
+        vouched: vouched.and_then(|state| Some((state.position?, state.commit))),
+        last: state.commit,
+        pending: None,
+        replayed: Replayed {
+            last: state.commit,
+            next: state.next,
+            damage: Vec::new(),
+            end: None,
+            tail: Tail::None,
+            intact: true,
+            commits: 0,
+            dangling: 0,
+        },
+    };
+    let outcome = replay.run(&state);
+    let Replay { applier, mut replayed, .. } = replay;
+    outcome?;
+    replayed.dangling = applier.dangling;
+    to.execute_batch("COMMIT")?;
+    Ok(replayed)
+}
+
+/// How far each pack counts, in the words of its successor: bytes, and the commit with which they end.
+fn claims(files: &PackFiles) -> HashMap<PackId, (u64, CommitId)> {
+    let mut claims: HashMap<PackId, (u64, CommitId)> = HashMap::new();
+    for file in files.packs() {
+        let Header::Read(header) = &file.header else { continue };
+        let Some(previous) = header.previous else { continue };
+        let claim = claims.entry(previous.pack).or_insert((previous.length, header.base));
+        if previous.length > claim.0 {
+            *claim = (previous.length, header.base);
+        }
+    }
+    claims
+}
+
+/// A commit that waits for a sign that it was synced.
+struct Pending {
+    reader: PackReader,
+    commit: FoundCommit,
+    confirmed: bool,
+}
+
+struct Replay<'r> {
+    files: &'r PackFiles,
+    to: &'r Connection,
+    applier: Applier,
+    decoder: Decoder,
+    claims: HashMap<PackId, (u64, CommitId)>,
+    vouched: Option<((PackId, u64), CommitId)>,
+    /// The last commit seen, applied or waiting.
+    last: CommitId,
+    pending: Option<Pending>,
+    replayed: Replayed,
+}
+
+impl Replay<'_> {
+    fn run(&mut self, state: &State) -> Result<()> {
+        let packs = self.files.packs();
+        let start = match state.position {
+            Some((pack, _)) => packs.iter().position(|file| file.pack == pack),
+            None => Some(0),
+        };
+        let start = start.ok_or(Error::CatalogueWrong { what: "its last pack is missing" })?;
+        for (index, file) in packs.iter().enumerate().skip(start) {
+            if let Some(pending) = &mut self.pending {
+                pending.confirmed = true;
+            }
+            let from = match state.position {
+                Some((pack, end)) if pack == file.pack => end,
+                _ => PACK_HEADER_BYTES as u64,
+            };
+            self.pack(file, from, index + 1 == packs.len())?;
+        }
+        Ok(())
+    }
+
+    fn pack(&mut self, file: &PackFile, from: u64, is_last: bool) -> Result<()> {
+        self.replayed.end = Some((file.pack, from));
+        (self.replayed.tail, self.replayed.intact) = (Tail::None, !query::is_sealed(self.to, file.pack)?);
+        if file.header == Header::Damaged {
+            self.note(file, 0, "the pack's header is damaged".to_owned());
+        }
+        let path = self.files.dir().join(&*file.name);
+        let reader = self.files.reader(file.pack)?;
+        let claim = self.claims.get(&file.pack).copied();
+        let limit = match claim {
+            Some((length, _)) if length > file.length => {
+                let what = format!("the pack has {} bytes, its successor knows {length}", file.length);
+                self.note(file, file.length, what);
+                file.length
+            }
+            Some((length, _)) => length,
+            None => file.length,
+        };
+        let mut walk = Walk::new(&reader, from.min(limit), limit);
+        while let Some(event) = walk.next().doing("read", &path)? {
+            match event {
+                Event::Commit(commit) => self.commit(file, &reader, commit)?,
+                Event::Damage { from, what, .. } => self.note(file, from, what),
+                Event::End { frames, last_frame_end, torn } => {
+                    self.end(file, &reader, frames, (last_frame_end, torn), claim.map(|(_, base)| base))?;
+                }
+            }
+        }
+        if is_last { self.settle_last(file, &reader) } else { Ok(()) }
+    }
+
+    fn commit(&mut self, file: &PackFile, reader: &PackReader, commit: FoundCommit) -> Result<()> {
+        let number = commit.fields.number;
+        if number <= self.last.number {
+            let what =
+                format!("commit {number} comes after commit {}: another history, left out", self.last.number);
+            self.note(file, commit.end, what);
+            return Ok(());
+        }
+        if number != self.last.number + 1 {
+            let (first, last) = (self.last.number + 1, number - 1);
+            self.note(
+                file,
+                commit.fields.first_offset,
+                format!("commits {first} to {last} are missing before it"),
+            );
+        } else if commit.fields.previous_check != self.last.check {
+            let what = format!("commit {number} continues another commit {} than the one found", number - 1);
+            self.note(file, commit.fields.first_offset, what);
+        }
+        self.apply_pending()?;
+        self.last = CommitId { number, check: commit.check };
+        self.pending = Some(Pending { reader: reader.clone(), commit, confirmed: false });
+        Ok(())
+    }
+
+    /// The end of a pack: what lies behind its last commit.
+    fn end(
+        &mut self,
+        file: &PackFile,
+        reader: &PackReader,
+        frames: Vec<FrameAt>,
+        (last_frame_end, torn): (u64, bool),
+        claimed: Option<CommitId>,
+    ) -> Result<()> {
+        if let Some(base) = claimed {
+            if torn {
+                self.note(file, last_frame_end, "no frame can be read there".to_owned());
+            }
+            return self.salvage(file, reader, frames, base, last_frame_end);
+        }
+        if torn || !frames.is_empty() {
+            self.replayed.tail = Tail::Torn;
+        }
+        let vouched = self.vouched.filter(|((pack, _), _)| *pack == file.pack);
+        if let Some(((_, end), commit)) = vouched {
+            let frames = frames.into_iter().filter(|frame| frame.offset < end).collect();
+            return self.salvage(file, reader, frames, commit, end);
+        }
+        Ok(())
+    }
+
+    /// C6: frames that lost their commit record, and are known to have been committed.
+    fn salvage(
+        &mut self,
+        file: &PackFile,
+        reader: &PackReader,
+        frames: Vec<FrameAt>,
+        base: CommitId,
+        end: u64,
+    ) -> Result<()> {
+        let Some(first) = frames.first().map(|frame| frame.offset).filter(|_| base.number > self.last.number)
+        else {
+            return Ok(());
+        };
+        self.note(file, first, format!("the record of commit {} is lost; its frames are not", base.number));
+        let fields = CommitFields {
+            number: base.number,
+            previous_check: self.last.check,
+            first_offset: first,
+            frames: frames.len() as u64,
+            frames_check: [0; 16],
+            unix_ms: 0,
+            next: self.numbers_used(reader, &frames),
+        };
+        self.apply_pending()?;
+        self.last = base;
+        let commit = FoundCommit { fields, check: base.check, frames, whole: true, end, seals: false };
+        self.pending = Some(Pending { reader: reader.clone(), commit, confirmed: true });
+        self.replayed.intact = false;
+        Ok(())
+    }
+
+    /// The numbers that these frames use, for a commit whose own record of them is lost.
+    fn numbers_used(&mut self, reader: &PackReader, frames: &[FrameAt]) -> NextNumbers {
+        let mut next = self.replayed.next;
+        for frame in frames {
+            match read_frame(reader, frame, &mut self.decoder) {
+                Ok(Content::Block(directory)) => {
+                    let last = directory.blobs.last().map_or(0, |blob| blob.number.0);
+                    next.blob = next.blob.max(last.saturating_add(1));
+                }
+                Ok(Content::Journal { keys, records }) => {
+                    let mut journal = codec::Decoder::new(&keys, &records);
+                    while let Ok(Some(record)) = journal.next() {
+                        next = next.max(record.next_numbers());
+                    }
+                }
+                Ok(Content::Nothing) | Err(_) => {}
+            }
+        }
+        next
+    }
+
+    fn apply_pending(&mut self) -> Result<()> {
+        let Some(Pending { reader, commit, .. }) = self.pending.take() else { return Ok(()) };
+        if !commit.whole {
+            let what = format!("commit {} does not have the frames that it names", commit.fields.number);
+            self.note_in(&reader, commit.fields.first_offset, what);
+        }
+        let pack = self.applier.pack(self.to, reader.pack, commit.end, commit.seals)?;
+        for frame in &commit.frames {
+            match read_frame(&reader, frame, &mut self.decoder) {
+                Ok(Content::Block(directory)) => {
+                    self.applier.block(self.to, pack, frame.offset, &directory)?
+                }
+                Ok(Content::Journal { keys, records }) => {
+                    self.journal(&reader, frame.offset, &keys, &records)?
+                }
+                Ok(Content::Nothing) => {}
+                Err(FrameProblem::Fault(fault)) => self.note_in(&reader, frame.offset, fault.to_string()),
+                Err(FrameProblem::Newer(kind)) => return Err(newer(&reader, kind)),
+            }
+        }
+        let (id, position) =
+            (CommitId { number: commit.fields.number, check: commit.check }, (reader.pack, commit.end));
+        self.applier.commit(self.to, id, position, commit.fields.next)?;
+        self.replayed.next = self.replayed.next.max(commit.fields.next);
+        self.replayed.last = id;
+        self.replayed.commits += 1;
+        if self.replayed.end.is_some_and(|(pack, _)| pack == reader.pack) {
+            self.replayed.end = Some(position);
+            self.replayed.intact &= !commit.seals;
+        }
+        Ok(())
+    }
+
+    fn journal(&mut self, reader: &PackReader, offset: u64, keys: &[u8], records: &[u8]) -> Result<()> {
+        let mut journal = codec::Decoder::new(keys, records);
+        loop {
+            match journal.next() {
+                Ok(Some(record)) => self.applier.record(self.to, &record)?,
+                Ok(None) => return Ok(()),
+                Err(JournalError::UnknownRecord(kind)) => return Err(newer(reader, kind)),
+                Err(error) => {
+                    self.note_in(reader, offset, error.to_string());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// C5: whether the very last commit counts.
+    fn settle_last(&mut self, file: &PackFile, reader: &PackReader) -> Result<()> {
+        let Some(pending) = &self.pending else { return Ok(()) };
+        let acknowledged =
+            self.vouched.is_some_and(|(_, commit)| commit.number >= pending.commit.fields.number);
+        let counts = pending.confirmed || acknowledged || self.is_whole(reader, &pending.commit);
+        if counts {
+            return self.apply_pending();
+        }
+        let number = pending.commit.fields.number;
+        self.pending = None;
+        self.replayed.tail = Tail::TornCommit;
+        let end = self.replayed.end.map_or(0, |(_, end)| end);
+        self.note(file, end, format!("commit {number} was not written whole and does not count"));
+        Ok(())
+    }
+
+    fn is_whole(&self, reader: &PackReader, commit: &FoundCommit) -> bool {
+        let right = |frame: &FrameAt| {
+            reader.meta(&frame.header, frame.offset).is_ok()
+                && reader.stored_body(&frame.header, frame.offset).is_ok()
+        };
+        commit.whole && commit.frames.iter().all(right)
+    }
+
+    fn note(&mut self, file: &PackFile, offset: u64, what: String) {
+        self.replayed.intact = false;
+        self.replayed.damage.push(Damage { pack: file.name.to_string(), offset, what });
+    }
+
+    fn note_in(&mut self, reader: &PackReader, offset: u64, what: String) {
+        self.replayed.intact = false;
+        self.replayed.damage.push(Damage { pack: reader.name.to_string(), offset, what });
+    }
+}
+
+fn newer(reader: &PackReader, kind: u8) -> Error {
+    let what = format!("{} (kind {kind})", reader.name);
+    Error::NewerFormat { what, found: u64::from(FORMAT_VERSION) + 1, known: FORMAT_VERSION.into() }
+}
+
+/// What a frame means to the catalogue.
+enum Content {
+    Block(Directory),
+    Journal { keys: Vec<u8>, records: Vec<u8> },
+    Nothing,
+}
+
+enum FrameProblem {
+    Fault(Fault),
+    Newer(u8),
+}
+
+impl From<Fault> for FrameProblem {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Of a block only the directory is read.
+fn read_frame(reader: &PackReader, frame: &FrameAt, decoder: &mut Decoder) -> Result<Content, FrameProblem> {
+    match frame.header.kind {
+        Kind::Block => {
+            let meta = reader.meta(&frame.header, frame.offset)?;
+            let directory = Directory::decode(&meta, frame.header.plain_length);
+            Ok(Content::Block(directory.map_err(Fault::Content)?))
+        }
+        Kind::Journal => {
+            let (keys, records) = reader.contents(&frame.header, frame.offset, decoder)?;
+            Ok(Content::Journal { keys, records })
+        }
+        Kind::Commit | Kind::Seal => Ok(Content::Nothing),
+        Kind::Other(_) if frame.header.skippable => Ok(Content::Nothing),
+        Kind::Other(kind) => Err(FrameProblem::Newer(kind)),
+    }
+}

@@ -1,0 +1,392 @@
+//! The read side: everything that can be asked of an archive.
+//!
+//! A [`View`] belongs to a [`Writer`](crate::Writer) (then it shows the last commit, while a batch is
+//! open) or to an [`Archive`](crate::Archive). It answers lists from the catalogue and messages from
+//! the packs. Whatever leaves it as a message's bytes has been hashed and compared with the message's
+//! key (S11).
+
+use std::io;
+use std::ops::{ControlFlow, RangeInclusive};
+
+use message::fields::Fields;
+use message::recipe::{BlobRef, InvalidRecipe, JoinError, Recipe};
+use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
+
+use crate::blocks::{BlobAt, Shelves};
+use crate::catalogue::query::{self, MessageRow};
+use crate::catalogue::state;
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
+use crate::info::{
+    AccountInfo, Candidate, EpochInfo, MailboxInfo, MessageInfo, PlacementInfo, RunInfo, Sizes, Totals,
+    TroubleInfo, When,
+};
+
+/// At most so many keys are given for a prefix.
+const KEYS_FOUND: usize = 16;
+
+/// A header block longer than this is not looked into for its Message-ID.
+const HEADER_READ: usize = 1 << 20;
+
+/// The archive as of a commit.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub(crate) id: ArchiveId,
+    pub(crate) shelves: Shelves<'a>,
+    /// The catalogue's file, for its size.
+    pub(crate) catalogue_file: Option<&'a std::path::Path>,
+}
+
+/// Why a message could not be handed on.
+enum Stop {
+    Archive(Error),
+    Output(io::Error),
+    /// As much as was wanted has been given.
+    Enough,
+}
+
+impl View<'_> {
+    /// Which archive this is.
+    #[must_use]
+    pub fn id(&self) -> ArchiveId {
+        self.id
+    }
+
+    /// The last commit that is seen.
+    ///
+    /// # Errors
+    /// When the catalogue cannot be read.
+    pub fn last_commit(&self) -> Result<CommitId> {
+        let state = state(self.shelves.catalogue)?;
+        Ok(state.ok_or(Error::CatalogueWrong { what: "it does not say how far it has come" })?.commit)
+    }
+
+    /// All accounts that ever had a run.
+    ///
+    /// # Errors
+    /// When the catalogue cannot be read; so with all that follow and do not say more.
+    pub fn accounts(&self) -> Result<Vec<AccountInfo>> {
+        query::accounts(self.shelves.catalogue)
+    }
+
+    /// The account of this name.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn account(&self, name: &str) -> Result<Option<AccountInfo>> {
+        query::account(self.shelves.catalogue, name)
+    }
+
+    /// Runs of an account, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn runs(&self, account: AccountId, limit: usize) -> Result<Vec<RunInfo>> {
+        query::runs(self.shelves.catalogue, account, limit)
+    }
+
+    /// The last run of the account, by its number, that had ended by this time.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn run_as_of(&self, account: AccountId, unix_ms: i64) -> Result<Option<RunId>> {
+        query::run_as_of(self.shelves.catalogue, account, unix_ms)
+    }
+
+    /// All mailboxes of an account, also those that are gone, in the order in which they were first seen.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxInfo>> {
+        query::mailboxes(self.shelves.catalogue, account)
+    }
+
+    /// All epochs of a mailbox, oldest first.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn epochs(&self, mailbox: MailboxId) -> Result<Vec<EpochInfo>> {
+        query::epochs(self.shelves.catalogue, mailbox)
+    }
+
+    /// UIDs of the live placements. Costs by placement in time, by range in memory.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn held_uids(&self, epoch: EpochId) -> Result<UidSet> {
+        query::held_uids(self.shelves.catalogue, epoch)
+    }
+
+    /// The newest placement under a UID, live or not.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn placement(&self, epoch: EpochId, uid: Uid) -> Result<Option<PlacementInfo>> {
+        let row = query::placement(self.shelves.catalogue, epoch, uid)?;
+        row.map(|row| query::full(self.shelves.catalogue, row, None)).transpose()
+    }
+
+    /// Placements of a mailbox in all its epochs, newest first (received date, then UID), until `each`
+    /// says stop.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn placements(
+        &self,
+        mailbox: MailboxId,
+        when: When,
+        each: &mut dyn FnMut(PlacementInfo) -> ControlFlow<()>,
+    ) -> Result<()> {
+        query::placements(self.shelves.catalogue, mailbox, when, each)
+    }
+
+    /// Flags of the live placements in a range of UIDs, ascending.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn flags_in(&self, epoch: EpochId, range: RangeInclusive<Uid>) -> Result<Vec<(Uid, Flags)>> {
+        query::flags_in(self.shelves.catalogue, epoch, &range)
+    }
+
+    /// Size, received date and key of the live placements in a range of UIDs, ascending.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn survey_in(
+        &self,
+        epoch: EpochId,
+        range: RangeInclusive<Uid>,
+    ) -> Result<Vec<(Uid, u64, InternalDate, MessageKey)>> {
+        query::survey_in(self.shelves.catalogue, epoch, &range)
+    }
+
+    /// Live placements that were matched by their header and not yet proven by their bytes.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn unproven(&self, epoch: EpochId) -> Result<UidSet> {
+        query::unproven(self.shelves.catalogue, epoch)
+    }
+
+    /// Messages that could not be had, ascending.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn troubles(&self, epoch: EpochId) -> Result<Vec<TroubleInfo>> {
+        query::troubles(self.shelves.catalogue, epoch)
+    }
+
+    /// Distinct messages of this size that the account has or had.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts). A message whose blocks are damaged has no `header`.
+    pub fn candidates(&self, account: AccountId, size: u64) -> Result<Vec<Candidate>> {
+        let catalogue = self.shelves.catalogue;
+        let rows = query::messages_of_size(catalogue, account, size)?;
+        let candidate = |row: MessageRow| {
+            let internal_dates = query::dates_of(catalogue, account, row.number)?;
+            let header = match self.recipe(&row) {
+                Ok((recipe, _)) => recipe.header().copied(),
+                Err(error) if error.is_damage() => None,
+                Err(error) => return Err(error),
+            };
+            Ok(Candidate { key: row.key, internal_dates, header })
+        };
+        rows.into_iter().map(candidate).collect()
+    }
+
+    /// What is known of a message. Reads its header block, for the Message-ID.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts), and when the message's blocks are damaged.
+    pub fn message(&self, key: &MessageKey) -> Result<Option<MessageInfo>> {
+        let Some(row) = query::message_by_key(self.shelves.catalogue, key)? else { return Ok(None) };
+        let (recipe, _) = self.recipe(&row)?;
+        let head = self.head(&row, HEADER_READ)?;
+        let fields = Fields { message_id: Fields::parse(&head).message_id, ..row.fields };
+        Ok(Some(MessageInfo { key: row.key, size: row.size, fields, recipe }))
+    }
+
+    /// Whether the archive has a message.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn holds_message(&self, key: &MessageKey) -> Result<bool> {
+        Ok(query::message_by_key(self.shelves.catalogue, key)?.is_some())
+    }
+
+    /// Keys that begin with these hex digits, in order, at most 16.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn find(&self, prefix_hex: &str) -> Result<Vec<MessageKey>> {
+        query::keys_with_prefix(self.shelves.catalogue, prefix_hex, KEYS_FOUND)
+    }
+
+    /// Whether a blob of this name is in a pack that can be read.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn holds_blob(&self, name: &BlobName) -> Result<bool> {
+        Ok(find_blob(&self.shelves, name)?.is_some())
+    }
+
+    /// A message's exact bytes, in pieces. They are hashed on the way: when they are wrong, the error
+    /// comes after the last piece, so a caller that must not hand on wrong bytes keeps them until then.
+    ///
+    /// # Errors
+    /// When there is no such message, when it is damaged, when `out` fails.
+    pub fn read(&self, key: &MessageKey, out: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
+        let row = query::message_by_key(self.shelves.catalogue, key)?.ok_or(Error::UnknownMessage(*key))?;
+        let mut hasher = blake3::Hasher::new();
+        let joined = self.join(&row, &mut |piece| {
+            hasher.update(piece);
+            out(piece).map_err(Stop::Output)
+        });
+        joined.map_err(|stop| stopped(*key, stop))?;
+        if MessageKey::from(hasher.finalize()) == *key {
+            return Ok(());
+        }
+        let reason = "its bytes do not have the hash that the message had".to_owned();
+        Err(Error::Damaged { message: *key, reason })
+    }
+
+    /// A message's exact bytes, right or not at all.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_to_vec(&self, key: &MessageKey) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read(key, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// The first bytes of a message, at most `length`. They are checked by their blocks, but not by the
+    /// message's hash, which needs the rest.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_start(&self, key: &MessageKey, length: usize) -> Result<Vec<u8>> {
+        let row = query::message_by_key(self.shelves.catalogue, key)?.ok_or(Error::UnknownMessage(*key))?;
+        self.head(&row, length)
+    }
+
+    /// Sums of an account, or of all.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn totals(&self, account: Option<AccountId>) -> Result<Totals> {
+        query::totals(self.shelves.catalogue, account)
+    }
+
+    /// How large the archive is on disk.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn sizes(&self) -> Result<Sizes> {
+        let (blobs, blob_bytes) = query::blob_sums(self.shelves.catalogue)?;
+        let packs = self.shelves.files.packs();
+        let catalogue_bytes =
+            self.catalogue_file.and_then(|file| std::fs::metadata(file).ok()).map_or(0, |file| file.len());
+        Ok(Sizes {
+            packs: packs.len() as u64,
+            pack_bytes: packs.iter().map(|pack| pack.length).sum(),
+            catalogue_bytes,
+            blobs,
+            blob_bytes,
+        })
+    }
+
+    /// Files among the packs that are none of this archive's, or doubles (D13).
+    #[must_use]
+    pub fn foreign_files(&self) -> &[String] {
+        self.shelves.files.foreign()
+    }
+
+    /// A message's recipe, and where its blobs lie.
+    fn recipe(&self, row: &MessageRow) -> Result<(Recipe, Vec<BlobAt>)> {
+        recipe_of(&self.shelves, row)
+    }
+
+    fn join(&self, row: &MessageRow, out: &mut dyn FnMut(&[u8]) -> Result<(), Stop>) -> Result<(), Stop> {
+        let (recipe, places) = self.recipe(row).map_err(Stop::Archive)?;
+        let blob = |index: u32| self.shelves.bytes(&places[index as usize]).map_err(Stop::Archive);
+        recipe.join(blob, out).map_err(|error| match error {
+            JoinError::Caller(stop) => stop,
+            other => Stop::Archive(Error::Damaged { message: row.key, reason: wrong_recipe(&other) }),
+        })
+    }
+
+    fn head(&self, row: &MessageRow, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let joined = self.join(row, &mut |piece| {
+            let wanted = (length - bytes.len()).min(piece.len());
+            bytes.extend_from_slice(&piece[..wanted]);
+            if bytes.len() < length { Ok(()) } else { Err(Stop::Enough) }
+        });
+        match joined {
+            Ok(()) | Err(Stop::Enough) => Ok(bytes),
+            Err(stop) => Err(stopped(row.key, stop)),
+        }
+    }
+}
+
+/// A message's recipe with names and lengths of its blobs, and where they lie.
+pub(crate) fn recipe_of(shelves: &Shelves<'_>, row: &MessageRow) -> Result<(Recipe, Vec<BlobAt>)> {
+    let damaged = |reason: String| Error::Damaged { message: row.key, reason };
+    let (numbers, steps) = query::decode_recipe(&row.recipe)?;
+    let steps = Recipe::decode_steps(steps).map_err(|error: InvalidRecipe| damaged(error.to_string()))?;
+    let mut places = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        places.push(shelves.find(number).map_err(|error| of_message(row.key, error))?);
+    }
+    let blob = |at: &BlobAt| BlobRef { stream: at.stream, name: at.entry.name, length: at.entry.length };
+    let recipe = Recipe { blobs: places.iter().map(blob).collect(), steps };
+    // Also proves that no step names a blob beyond the list.
+    match recipe.size() {
+        Ok(size) if size == row.size => Ok((recipe, places)),
+        Ok(size) => Err(damaged(format!("its recipe gives {size} bytes where it had {}", row.size))),
+        Err(error) => Err(damaged(error.to_string())),
+    }
+}
+
+/// A blob by its name. The catalogue knows eight bytes of it; the block's directory has the rest.
+pub(crate) fn find_blob(shelves: &Shelves<'_>, name: &BlobName) -> Result<Option<BlobAt>> {
+    for number in query::blobs_like(shelves.catalogue, name.as_bytes())? {
+        match shelves.find(number) {
+            Ok(at) if at.entry.name == *name => return Ok(Some(at)),
+            Ok(_) => {}
+            // What cannot be read is not held: it is stored again.
+            Err(error) if error.is_damage() => {}
+            Err(Error::Io { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Damage of a block, told as damage of the message that needs it.
+fn of_message(message: MessageKey, error: Error) -> Error {
+    if error.is_damage() { Error::Damaged { message, reason: error.to_string() } } else { error }
+}
+
+fn stopped(message: MessageKey, stop: Stop) -> Error {
+    match stop {
+        Stop::Archive(error) => of_message(message, error),
+        Stop::Output(error) => Error::Output(error),
+        Stop::Enough => Error::Damaged { message, reason: "it was left off".to_owned() },
+    }
+}
+
+fn wrong_recipe(error: &JoinError<Stop>) -> String {
+    match error {
+        JoinError::Recipe(error) => error.to_string(),
+        JoinError::BlobLength { name, expected, found } => {
+            format!("blob {name} has {found} bytes where the recipe says {expected}")
+        }
+        JoinError::Caller(_) => String::new(),
+    }
+}

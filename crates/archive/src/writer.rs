@@ -1,0 +1,642 @@
+//! The one writer of an archive.
+//!
+//! What it is told it writes as journal records and applies to the catalogue in the same breath; blobs
+//! go into blocks, blocks to the pack. All of it becomes durable, and visible to others, with
+//! [`Writer::commit`], and none of it before. Nothing is recorded that changes nothing, so a run in which
+//! all is as it was writes only its own beginning and end.
+//!
+//! After an error of the disk or the catalogue the writer is finished: it returns
+//! [`Error::Abandoned`] from then on, what was put since the last commit is not in the archive, and the
+//! numbers given out since then mean nothing. Whoever wants to go on opens the archive again.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use message::recipe::Stream;
+use message::split::{Piece, SplitMessage};
+use message::{BlobName, Flags, InternalDate, Uid, UidSet, UidValidity};
+use rusqlite::Connection;
+
+use crate::block::BlockBuilder;
+use crate::blocks::{BlockCache, Shelves};
+use crate::catalogue::apply::{Applier, message_number};
+use crate::catalogue::{self, Mode, query};
+use crate::disk::Access;
+use crate::error::{Context as _, Error, Result};
+use crate::frame::{NextNumbers, limit};
+use crate::identity::{Place, read_identity, write_identity};
+use crate::ids::{AccountId, ArchiveId, BlobNumber, CommitId, EpochId, MailboxId, MessageNumber, RunId};
+use crate::info::{MailboxSeen, Mark, NewPlacement, Proof};
+use crate::journal::codec::Encoder;
+use crate::journal::record::{MessageRecord, Placed, Record};
+use crate::lock::{Lock, OwnerMark};
+use crate::open::{Opened, bring_up, mode_for, require_identity};
+use crate::pack::files::{Header, PackFile, PackFiles};
+use crate::pack::header::Previous;
+use crate::pack::stage::PackStage;
+use crate::pack::writer::{Finished, PackOptions, PackWriter, Resume, Start, Workplace};
+use crate::replay::{Damage, Tail};
+use crate::surroundings::{Machine, Surroundings};
+use crate::view::{View, find_blob};
+
+/// A journal frame is closed when it has this many bytes before compression.
+const JOURNAL_FRAME_BYTES: usize = 1 << 20;
+
+/// What a record is counted as in [`Writer::uncommitted_bytes`].
+const RECORD_WEIGHT: u64 = 64;
+
+/// How an archive is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// A pack larger than this is sealed and the next one begun.
+    pub pack_bytes: u64,
+    /// Blobs are gathered until a block has this many bytes.
+    pub block_bytes: usize,
+    /// zstd level of blocks.
+    pub level: i32,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self { pack_bytes: 256 << 20, block_bytes: 1 << 20, level: 3 }
+    }
+}
+
+/// Holds the lock and writes. See the module.
+#[derive(Debug)]
+pub struct Writer {
+    place: Place,
+    id: ArchiveId,
+    catalogue: Connection,
+    /// Sees the last commit while a batch is open; where there can be only one connection, `None`.
+    reader: Option<Connection>,
+    files: PackFiles,
+    cache: BlockCache,
+    applier: Applier,
+    journal: Encoder,
+    builders: [BlockBuilder; 3],
+    /// Blobs put or asked for since the last commit.
+    blobs: HashMap<BlobName, BlobNumber>,
+    runs: HashMap<AccountId, RunId>,
+    owners: HashMap<EpochId, (MailboxId, AccountId)>,
+    next: NextNumbers,
+    last: CommitId,
+    uncommitted_bytes: u64,
+    batch_open: bool,
+    failed: bool,
+    damage: Vec<Damage>,
+    network: bool,
+    // Dropped in this order: the thread has written its last before the lock is let go.
+    stage: PackStage,
+    _lock: Lock,
+}
+
+impl Writer {
+    /// Opens an archive for writing: takes the lock, brings the catalogue up to date, cuts a torn tail.
+    ///
+    /// # Errors
+    /// When there is no archive, another writer has it, it is in a newer format, it belongs to another
+    /// user and this is root, or the disk refuses. Damage is no error: see [`damage`](Self::damage).
+    pub fn open(dir: &Path, options: WriterOptions) -> Result<Self> {
+        refuse_foreign_owner(dir)?;
+        Self::open_at(Place::real(dir), Arc::new(Machine), options)
+    }
+
+    /// [`open`](Self::open) on any disk, with any source of chance and time.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_at(
+        place: Place,
+        surroundings: Arc<dyn Surroundings>,
+        options: WriterOptions,
+    ) -> Result<Self> {
+        let id = require_identity(&place)?;
+        let lock = Lock::take(&place)?;
+        if read_identity(&place)? != Some(id) {
+            write_identity(&place, id)?;
+        }
+        let owner = OwnerMark::leave(&place, &*surroundings)?;
+        let mode = mode_for(&place)?;
+        let opened = bring_up(&place, id, mode, true)?;
+        let start = start(&place, &opened)?;
+        let reader = match (&place.catalogue, mode) {
+            (Some(path), Mode::Shared) => Some(catalogue::open_for_reading(path)?),
+            _ => None,
+        };
+        let Opened { catalogue, files, replayed, .. } = opened;
+        let workplace =
+            Workplace { disk: place.disk.clone(), dir: place.packs(), archive: id, surroundings, owner };
+        let pack_options = PackOptions { pack_bytes: options.pack_bytes, level: options.level };
+        let stage = PackStage::start(PackWriter::new(workplace, pack_options, start)?)?;
+        let builder = |stream| BlockBuilder::new(stream, options.block_bytes);
+        Ok(Self {
+            id,
+            catalogue,
+            reader,
+            files,
+            cache: BlockCache::default(),
+            applier: Applier::default(),
+            journal: Encoder::default(),
+            builders: [Stream::Header, Stream::Text, Stream::Attachment].map(builder),
+            blobs: HashMap::new(),
+            runs: HashMap::new(),
+            owners: HashMap::new(),
+            next: replayed.next,
+            last: replayed.last,
+            uncommitted_bytes: 0,
+            batch_open: false,
+            failed: false,
+            damage: replayed.damage,
+            network: mode == Mode::Exclusive,
+            stage,
+            _lock: lock,
+            place,
+        })
+    }
+
+    /// Which archive this is.
+    #[must_use]
+    pub fn id(&self) -> ArchiveId {
+        self.id
+    }
+
+    /// Damage that was met when the archive was opened. Verify looks everywhere; this is only what lay
+    /// on the way.
+    #[must_use]
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Whether the archive lies on a network file system, where a sync may not mean what it says (D16).
+    #[must_use]
+    pub fn is_on_network(&self) -> bool {
+        self.network
+    }
+
+    /// The last commit.
+    #[must_use]
+    pub fn last_commit(&self) -> CommitId {
+        self.last
+    }
+
+    /// Bytes of blobs put since the last commit, before compression, and a little for each record.
+    #[must_use]
+    pub fn uncommitted_bytes(&self) -> u64 {
+        self.uncommitted_bytes
+    }
+
+    /// The archive as of the last commit. (On a network file system, and with a catalogue in memory,
+    /// also what was recorded since; its messages cannot be read yet.)
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        let catalogue = self.reader.as_ref().unwrap_or(&self.catalogue);
+        View {
+            id: self.id,
+            shelves: Shelves { catalogue, files: &self.files, cache: &self.cache },
+            catalogue_file: self.place.catalogue.as_deref(),
+        }
+    }
+
+    /// The account of this name, recorded when it is new or its protocol is another.
+    ///
+    /// # Errors
+    /// When the writer is finished; so with all that follow.
+    pub fn account(&mut self, name: &str, protocol: &str) -> Result<AccountId> {
+        let known = query::account(&self.catalogue, name)?;
+        if let Some(known) = known.as_ref().filter(|known| known.protocol == protocol) {
+            return Ok(known.id);
+        }
+        let account = match known {
+            Some(known) => known.id,
+            None => AccountId(take_number(&mut self.next.account)),
+        };
+        self.record(Record::Account { account, name: name.to_owned(), protocol: protocol.to_owned() })?;
+        Ok(account)
+    }
+
+    /// Begins a run. What is recorded for the account from now on is of this run.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account).
+    pub fn begin_run(&mut self, account: AccountId, started_unix_ms: i64) -> Result<RunId> {
+        let run = RunId(take_number(&mut self.next.run));
+        self.record(Record::RunBegin { run, account, started_ms: started_unix_ms })?;
+        self.runs.insert(account, run);
+        Ok(run)
+    }
+
+    /// Ends a run.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account), and when the ledger is larger than a record may be.
+    pub fn end_run(
+        &mut self,
+        run: RunId,
+        outcome: &str,
+        finished_unix_ms: i64,
+        ledger_json: &str,
+    ) -> Result<()> {
+        let (outcome, ledger) = (outcome.to_owned(), ledger_json.to_owned());
+        self.record(Record::RunEnd { run, finished_ms: finished_unix_ms, outcome, ledger })?;
+        self.runs.retain(|_, open| *open != run);
+        Ok(())
+    }
+
+    /// The mailbox of this name, recorded when it is new, differs from what is known, or was gone.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account).
+    pub fn mailbox(&mut self, account: AccountId, seen: &MailboxSeen) -> Result<MailboxId> {
+        let known = query::mailbox_named(&self.catalogue, account, &seen.name)?;
+        let mailbox = match known {
+            Some(known) if known.gone.is_none() && known.seen == *seen => return Ok(known.id),
+            Some(known) => known.id,
+            None => MailboxId(take_number(&mut self.next.mailbox)),
+        };
+        self.record(Record::Mailbox { mailbox, account, seen: seen.clone() })?;
+        Ok(mailbox)
+    }
+
+    /// The mailbox has another name now. Its placements stay.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account), and for an unknown mailbox.
+    pub fn rename_mailbox(&mut self, mailbox: MailboxId, seen: &MailboxSeen) -> Result<()> {
+        let account = self.account_of(mailbox)?;
+        self.record(Record::Mailbox { mailbox, account, seen: seen.clone() })
+    }
+
+    /// The mailbox is not listed any more: its live placements end with this run.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account), for an unknown mailbox, and when the account has no run.
+    pub fn mailbox_gone(&mut self, mailbox: MailboxId) -> Result<()> {
+        let account = self.account_of(mailbox)?;
+        let run = self.run(account)?;
+        self.record(Record::MailboxGone { run, mailbox })
+    }
+
+    /// The mailbox's newest epoch if it has this validity; else a new one begins. Without a validity a
+    /// new one begins each time.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account), and for an unknown mailbox.
+    pub fn epoch(&mut self, mailbox: MailboxId, validity: Option<UidValidity>) -> Result<EpochId> {
+        let account = self.account_of(mailbox)?;
+        let newest = query::newest_epoch(&self.catalogue, mailbox)?;
+        if let Some(newest) = newest.filter(|newest| validity.is_some() && newest.validity == validity) {
+            return Ok(newest.id);
+        }
+        let epoch = EpochId(take_number(&mut self.next.epoch));
+        self.record(Record::EpochBegin { epoch, mailbox, validity })?;
+        self.owners.insert(epoch, (mailbox, account));
+        Ok(epoch)
+    }
+
+    /// All live placements of the epoch end with this run.
+    ///
+    /// # Errors
+    /// As [`mailbox_gone`](Self::mailbox_gone).
+    pub fn end_epoch(&mut self, epoch: EpochId) -> Result<()> {
+        let run = self.run_of(epoch)?;
+        if !query::is_anything_in(&self.catalogue, epoch, &(Uid::MIN..=Uid::MAX))? {
+            return Ok(());
+        }
+        self.record(Record::EpochEnd { run, epoch })
+    }
+
+    /// Stores a blob, unless the archive or the open batch has it.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account), and for a blob beyond the format's limit.
+    pub fn put_blob(&mut self, piece: Piece) -> Result<()> {
+        self.refuse_if_failed()?;
+        let length = piece.bytes.len();
+        if length > limit::BLOB_BYTES {
+            let limit = limit::BLOB_BYTES as u64;
+            return Err(Error::TooLarge { what: "a blob", length: length as u64, limit });
+        }
+        if self.blob_number(&piece.name)?.is_some() {
+            return Ok(());
+        }
+        self.begin_batch()?;
+        let number = BlobNumber(self.next.blob);
+        self.next.blob += 1;
+        self.blobs.insert(piece.name, number);
+        self.uncommitted_bytes += length as u64;
+        let full = self.builders[piece.stream as usize - 1].add(number, piece.name, piece.bytes);
+        match full {
+            Some(block) => self.stage.block(block).or_else(|_| self.fail()),
+            None => Ok(()),
+        }
+    }
+
+    /// Records a message whose blobs have been put. `false`: it is known already.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account), and when a blob is missing.
+    pub fn put_message(&mut self, message: &SplitMessage) -> Result<bool> {
+        self.refuse_if_failed()?;
+        if message_number(&self.catalogue, &message.key)?.is_some() {
+            return Ok(false);
+        }
+        let mut blobs = Vec::with_capacity(message.recipe.blobs.len());
+        for blob in &message.recipe.blobs {
+            blobs.push(self.blob_number(&blob.name)?.ok_or(Error::BlobNotPut(blob.name))?);
+        }
+        let mut steps = Vec::new();
+        message.recipe.encode_steps(&mut steps);
+        let number = MessageNumber(self.next.message);
+        self.next.message += 1;
+        self.record(Record::Message(MessageRecord {
+            number,
+            key: message.key,
+            size: message.size,
+            subject: message.fields.subject.clone(),
+            from: message.fields.from.clone(),
+            date: message.fields.date,
+            blobs,
+            steps,
+        }))?;
+        Ok(true)
+    }
+
+    /// Records that a message lies under a UID. Of what is known already nothing is recorded but what
+    /// differs; what lay there before becomes history.
+    ///
+    /// # Errors
+    /// As [`mailbox_gone`](Self::mailbox_gone), and when the message has not been put.
+    pub fn place(&mut self, epoch: EpochId, uid: Uid, placement: NewPlacement) -> Result<()> {
+        let run = self.run_of(epoch)?;
+        let key = placement.message;
+        let message = message_number(&self.catalogue, &key)?.ok_or(Error::UnknownMessage(key))?;
+        // As they will be read back, so that a replay cannot differ.
+        let date = InternalDate::parse(placement.internal_date.raw());
+        let flags = Flags::parse(&placement.flags.to_string());
+        let held = query::placement(&self.catalogue, epoch, uid)?;
+        let same = held
+            .filter(|held| held.last_run.is_none() && held.message == message && held.internal_date == date);
+        let Some(held) = same else {
+            let placed = Placed { uid, message, date, flags, proof: placement.proof };
+            return self.record(Record::Placed { run, epoch, placed });
+        };
+        if held.proof == Proof::Header && placement.proof == Proof::Bytes {
+            self.record(Record::Proven { epoch, uids: [uid].into_iter().collect() })?;
+        }
+        self.set_flags(epoch, uid, &flags)
+    }
+
+    /// Records a message's flags, if they are others than those known. What is not held has no flags.
+    ///
+    /// # Errors
+    /// As [`mailbox_gone`](Self::mailbox_gone).
+    pub fn set_flags(&mut self, epoch: EpochId, uid: Uid, flags: &Flags) -> Result<()> {
+        let run = self.run_of(epoch)?;
+        let Some(held) =
+            query::placement(&self.catalogue, epoch, uid)?.filter(|held| held.last_run.is_none())
+        else {
+            return Ok(());
+        };
+        let flags = Flags::parse(&flags.to_string());
+        if query::flags_text(&self.catalogue, held.flags)?.to_string() == flags.to_string() {
+            return Ok(());
+        }
+        self.record(Record::FlagsChanged { run, epoch, uid, flags })
+    }
+
+    /// Records that UIDs are not on the server any more. What is not held is left out.
+    ///
+    /// # Errors
+    /// As [`mailbox_gone`](Self::mailbox_gone).
+    pub fn vanished(&mut self, epoch: EpochId, uids: &UidSet) -> Result<()> {
+        let run = self.run_of(epoch)?;
+        let mut held = UidSet::new();
+        for range in uids.ranges() {
+            if query::is_anything_in(&self.catalogue, epoch, &range)? {
+                held.insert_range(range);
+            }
+        }
+        if held.is_empty() {
+            return Ok(());
+        }
+        self.record(Record::Vanished { run, epoch, uids: held })
+    }
+
+    /// Records that placements matched by their header are now proven by their bytes.
+    ///
+    /// # Errors
+    /// As [`mailbox_gone`](Self::mailbox_gone).
+    pub fn proven(&mut self, epoch: EpochId, uids: &UidSet) -> Result<()> {
+        self.run_of(epoch)?;
+        let uids = query::unproven(&self.catalogue, epoch)?.intersection(uids);
+        if uids.is_empty() {
+            return Ok(());
+        }
+        self.record(Record::Proven { epoch, uids })
+    }
+
+    /// Records what the server said of the mailbox, if it is not what it said before. It becomes durable
+    /// with the messages of the same batch, never before them (I17).
+    ///
+    /// # Errors
+    /// As [`mailbox_gone`](Self::mailbox_gone).
+    pub fn mark(&mut self, epoch: EpochId, mark: &Mark) -> Result<()> {
+        self.run_of(epoch)?;
+        let (mailbox, _) = self.owner(epoch)?;
+        let known = query::epochs(&self.catalogue, mailbox)?.into_iter().find(|known| known.id == epoch);
+        if known.is_some_and(|known| known.mark == Some(*mark)) {
+            return Ok(());
+        }
+        self.record(Record::Mark { epoch, mark: *mark })
+    }
+
+    /// Records that a message could not be had in this run. It is forgotten when the message is placed or
+    /// vanishes.
+    ///
+    /// # Errors
+    /// As [`mailbox_gone`](Self::mailbox_gone).
+    pub fn trouble(&mut self, epoch: EpochId, uid: Uid, reason: &str) -> Result<()> {
+        let run = self.run_of(epoch)?;
+        self.record(Record::Trouble { run, epoch, uid, reason: reason.to_owned() })
+    }
+
+    /// Makes everything since the last commit durable and visible: blobs, journal, commit record, one
+    /// sync, then the catalogue. Without anything to write it returns the last commit.
+    ///
+    /// # Errors
+    /// After any error the writer is finished; nothing since the last commit is in the archive. An error
+    /// of the catalogue is the exception: then it is in the packs, and the next opening shows it.
+    pub fn commit(&mut self) -> Result<CommitId> {
+        self.refuse_if_failed()?;
+        if !self.batch_open {
+            return Ok(self.last);
+        }
+        let committed = self.write_batch().and_then(|finished| self.apply_batch(finished));
+        self.failed = committed.is_err();
+        if self.failed {
+            // The transaction goes with the connection in any case; what was read meanwhile should not
+            // wait for that.
+            let _ = self.catalogue.execute_batch("ROLLBACK");
+        }
+        committed
+    }
+
+    fn write_batch(&mut self) -> Result<Option<Finished>> {
+        for builder in &mut self.builders {
+            if let Some(block) = builder.close() {
+                // The error that stopped the stage is told by its commit.
+                let _ = self.stage.block(block);
+            }
+        }
+        if let Some((keys, records)) = self.journal.take() {
+            let _ = self.stage.journal(keys, records);
+        }
+        self.stage.commit(self.next)
+    }
+
+    fn apply_batch(&mut self, finished: Option<Finished>) -> Result<CommitId> {
+        if let Some(finished) = finished {
+            let Finished { commit, pack, name, sequence, end, sealed, blocks } = finished;
+            self.files.note(PackFile { name, pack, sequence, length: end, header: Header::Unread });
+            let number = self.applier.pack(&self.catalogue, pack, end, sealed)?;
+            for block in blocks {
+                self.applier.block(&self.catalogue, number, block.offset, &block.directory)?;
+            }
+            self.applier.commit(&self.catalogue, commit, (pack, end), self.next)?;
+            self.last = commit;
+        }
+        self.catalogue.execute_batch("COMMIT")?;
+        self.batch_open = false;
+        self.blobs.clear();
+        self.uncommitted_bytes = 0;
+        Ok(self.last)
+    }
+
+    /// Journals a record and applies it.
+    fn record(&mut self, record: Record) -> Result<()> {
+        self.refuse_if_failed()?;
+        self.begin_batch()?;
+        self.journal.add(&record).map_err(|length| Error::TooLarge {
+            what: "a journal record",
+            length: length as u64,
+            limit: limit::RECORD_BYTES as u64,
+        })?;
+        self.uncommitted_bytes += RECORD_WEIGHT;
+        if let Err(error) = self.applier.record(&self.catalogue, &record) {
+            // Journal and catalogue differ now: the batch is lost.
+            self.failed = true;
+            return Err(error);
+        }
+        if self.journal.length() >= JOURNAL_FRAME_BYTES || self.journal.keys_are_full() {
+            if let Some((keys, records)) = self.journal.take() {
+                return self.stage.journal(keys, records).or_else(|_| self.fail());
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_batch(&mut self) -> Result<()> {
+        if !self.batch_open {
+            self.catalogue.execute_batch("BEGIN IMMEDIATE")?;
+            self.batch_open = true;
+        }
+        Ok(())
+    }
+
+    /// The stage has stopped: the error that made it stop is what its commit says.
+    fn fail(&mut self) -> Result<()> {
+        self.failed = true;
+        match self.stage.commit(self.next) {
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::Abandoned),
+        }
+    }
+
+    fn refuse_if_failed(&self) -> Result<()> {
+        if self.failed { Err(Error::Abandoned) } else { Ok(()) }
+    }
+
+    /// A blob's number, when the open batch or the archive has it.
+    fn blob_number(&mut self, name: &BlobName) -> Result<Option<BlobNumber>> {
+        if let Some(&number) = self.blobs.get(name) {
+            return Ok(Some(number));
+        }
+        let shelves = Shelves { catalogue: &self.catalogue, files: &self.files, cache: &self.cache };
+        let found = find_blob(&shelves, name)?.map(|at| at.entry.number);
+        if let Some(number) = found {
+            self.blobs.insert(*name, number);
+        }
+        Ok(found)
+    }
+
+    fn account_of(&self, mailbox: MailboxId) -> Result<AccountId> {
+        let account = query::mailbox_account(&self.catalogue, mailbox)?;
+        account.ok_or(Error::Unknown { what: "mailbox", number: mailbox.0.into() })
+    }
+
+    fn owner(&mut self, epoch: EpochId) -> Result<(MailboxId, AccountId)> {
+        if let Some(&owner) = self.owners.get(&epoch) {
+            return Ok(owner);
+        }
+        let owner = query::epoch_owner(&self.catalogue, epoch)?;
+        let owner = owner.ok_or(Error::Unknown { what: "epoch", number: epoch.0.into() })?;
+        self.owners.insert(epoch, owner);
+        Ok(owner)
+    }
+
+    fn run_of(&mut self, epoch: EpochId) -> Result<RunId> {
+        self.refuse_if_failed()?;
+        let (_, account) = self.owner(epoch)?;
+        self.run(account)
+    }
+
+    fn run(&self, account: AccountId) -> Result<RunId> {
+        self.runs.get(&account).copied().ok_or(Error::NoRun(account.0))
+    }
+}
+
+fn take_number(next: &mut u32) -> u32 {
+    let number = *next;
+    *next = next.saturating_add(1);
+    number
+}
+
+/// D28: files that root makes in another user's archive would lock that user out of it.
+fn refuse_foreign_owner(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(metadata) = std::fs::metadata(dir) else { return Ok(()) };
+    let foreign = rustix::process::geteuid().is_root() && metadata.uid() != 0;
+    if foreign { Err(Error::ForeignOwner { path: dir.to_owned(), owner: metadata.uid() }) } else { Ok(()) }
+}
+
+/// Where writing goes on: in the last pack if it ends with a commit, or can be cut to it; else in a new
+/// one (rules C9 and C10).
+fn start(place: &Place, opened: &Opened) -> Result<Start> {
+    let Opened { files, replayed, before, .. } = opened;
+    let last = replayed.last;
+    let (Some(file), Some((pack, end))) = (files.packs().last(), replayed.end) else {
+        return Ok(Start { last, previous: None, resume: None, next_sequence: 1 });
+    };
+    // Only what the catalogue had applied is known to be all that was ever acknowledged.
+    let vouched = before.is_some_and(|state| state.commit == last) && replayed.commits == 0;
+    let resume = match replayed.tail {
+        _ if !replayed.intact => false,
+        Tail::None => true,
+        Tail::Torn => vouched,
+        Tail::TornCommit => false,
+    };
+    if resume && replayed.tail == Tail::Torn {
+        let path = place.packs().join(&*file.name);
+        let open = place.disk.open(&path, Access::Write).doing("open", &path)?;
+        open.truncate(end).doing("cut", &path)?;
+        open.sync().doing("sync", &path)?;
+    }
+    Ok(Start {
+        last,
+        previous: Some(Previous { pack, length: end }),
+        resume: resume.then(|| Resume { name: file.name.clone(), sequence: file.sequence }),
+        next_sequence: file.sequence.saturating_add(1),
+    })
+}
