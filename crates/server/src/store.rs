@@ -13,16 +13,17 @@
 //! breaks this on purpose.
 
 mod mailbox;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use message::mailbox::encode_modified_utf7;
-use message::{Flags, InternalDate, MailboxName, ModSeq, NameEncoding, Uid, UidSet, UidValidity};
+use message::{Flags, InternalDate, ModSeq, Uid, UidSet, UidValidity};
 use tokio::sync::watch;
 
 pub(crate) use mailbox::{Mailbox, Message};
+pub(crate) use state::{State, User, fold_inbox, name_text};
 
 /// The hierarchy delimiter inside the store.
 pub(crate) const DELIMITER: u8 = b'/';
@@ -36,22 +37,6 @@ pub struct Store {
 struct Shared {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
-}
-
-#[derive(Clone)]
-pub(crate) struct State {
-    users: BTreeMap<String, User>,
-    /// UIDVALIDITY of the next mailbox, and the number in its id.
-    next_mailbox: u32,
-}
-
-#[derive(Clone)]
-pub(crate) struct User {
-    password: String,
-    /// By raw name: modified UTF-7 with `/`.
-    pub(crate) mailboxes: BTreeMap<Vec<u8>, Mailbox>,
-    /// Raw names; a subscription outlives its mailbox (RFC 9051 §6.3.7).
-    pub(crate) subscribed: BTreeSet<Vec<u8>>,
 }
 
 /// All mail of a store at one moment; costs no copy of the messages.
@@ -438,104 +423,6 @@ impl Store {
 }
 
 const FIRST_VALIDITY: UidValidity = UidValidity::new(1).expect("1 is not 0");
-
-impl State {
-    fn new_mailbox(&mut self) -> Mailbox {
-        let number = self.next_mailbox;
-        self.next_mailbox = self.next_mailbox.wrapping_add(1).max(1);
-        Mailbox::new(number)
-    }
-
-    pub(crate) fn password_is(&self, user: &str, password: &str) -> bool {
-        self.users.get(user).is_some_and(|known| known.password == password)
-    }
-
-    pub(crate) fn first_user(&self) -> Option<String> {
-        self.users.keys().next().cloned()
-    }
-
-    pub(crate) fn user(&mut self, user: &str) -> Result<&mut User, StoreError> {
-        self.users.get_mut(user).ok_or_else(|| StoreError::NoUser(user.to_owned()))
-    }
-
-    pub(crate) fn mailbox(&mut self, user: &str, name: &[u8]) -> Result<&mut Mailbox, StoreError> {
-        let mailboxes = &mut self.user(user)?.mailboxes;
-        mailboxes.get_mut(&fold_inbox(name)).ok_or_else(|| StoreError::NoMailbox(name_text(name)))
-    }
-
-    /// The raw name of the mailbox that people call `text`.
-    fn raw_name(&mut self, user: &str, text: &str) -> Result<Vec<u8>, StoreError> {
-        let mailboxes = &self.user(user)?.mailboxes;
-        let encoded = fold_inbox(&encode_modified_utf7(text));
-        if mailboxes.contains_key(&encoded) {
-            return Ok(encoded);
-        }
-        let odd = mailboxes.keys().find(|name| name_text(name) == text);
-        odd.cloned().ok_or_else(|| StoreError::NoMailbox(text.to_owned()))
-    }
-
-    pub(crate) fn create(&mut self, user: &str, name: &[u8]) -> Result<&mut Mailbox, StoreError> {
-        let name = fold_inbox(name);
-        if self.user(user)?.mailboxes.contains_key(&name) {
-            return Err(StoreError::Exists(name_text(&name)));
-        }
-        let mailbox = self.new_mailbox();
-        Ok(self.user(user)?.mailboxes.entry(name).or_insert(mailbox))
-    }
-
-    pub(crate) fn delete(&mut self, user: &str, name: &[u8]) -> Result<(), StoreError> {
-        let name = fold_inbox(name);
-        if name == b"INBOX" {
-            return Err(StoreError::Inbox);
-        }
-        let removed = self.user(user)?.mailboxes.remove(&name);
-        removed.map(drop).ok_or_else(|| StoreError::NoMailbox(name_text(&name)))
-    }
-
-    pub(crate) fn rename(&mut self, user: &str, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-        let (from, to) = (fold_inbox(from), fold_inbox(to));
-        let mailboxes = &self.user(user)?.mailboxes;
-        if mailboxes.contains_key(&to) {
-            return Err(StoreError::Exists(name_text(&to)));
-        }
-        if from == b"INBOX" {
-            let moved = self.mailbox(user, &from)?.take_all();
-            let target = self.create(user, &to)?;
-            for message in moved {
-                // A mailbox just made has all its UIDs left.
-                let _ = target.append(message.flags, message.date, message.bytes);
-            }
-            return Ok(());
-        }
-        let below: Vec<Vec<u8>> = mailboxes
-            .range::<Vec<u8>, _>((Bound::Included(&from), Bound::Unbounded))
-            .map(|(name, _)| name)
-            .take_while(|name| name.starts_with(&from))
-            .filter(|name| name.len() == from.len() || name[from.len()] == DELIMITER)
-            .cloned()
-            .collect();
-        if below.is_empty() {
-            return Err(StoreError::NoMailbox(name_text(&from)));
-        }
-        let mailboxes = &mut self.user(user)?.mailboxes;
-        for old in below {
-            if let Some(mailbox) = mailboxes.remove(&old) {
-                mailboxes.insert([to.as_slice(), &old[from.len()..]].concat(), mailbox);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// INBOX is the same in any case (RFC 9051 §5.1); all other names are what they are.
-pub(crate) fn fold_inbox(name: &[u8]) -> Vec<u8> {
-    if name.eq_ignore_ascii_case(b"INBOX") { b"INBOX".to_vec() } else { name.to_vec() }
-}
-
-/// The name for people.
-pub(crate) fn name_text(name: &[u8]) -> String {
-    MailboxName::new(name, NameEncoding::ModifiedUtf7, Some(DELIMITER)).text()
-}
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,9 @@ pub(super) struct Document {
     size: usize,
 }
 
+/// Below this a file of these kinds has nothing in it.
+const SMALLEST: usize = 400;
+
 const TITLES: [&str; 6] = ["offer", "roof-plan", "quarter", "lake", "members", "Prüfbericht"];
 
 impl Document {
@@ -31,11 +34,10 @@ impl Document {
     /// The kinds go round with `number`.
     pub(super) fn any(random: &mut Random, number: usize, largest: usize) -> Self {
         let kind = [Kind::Pdf, Kind::Png, Kind::Csv, Kind::Pdf, Kind::Noise][number % 5];
-        // The product of two even distributions: many small, few large.
-        let share = random.below(1000) * random.below(1000);
-        let size = 400
-            + largest.saturating_sub(400) / 1_000_000 * share
-            + largest.saturating_sub(400) % 1_000_000 * share / 1_000_000;
+        // The product of three even distributions: many small, few large.
+        let share = random.below(100) * random.below(100) * random.below(100);
+        let room = largest.saturating_sub(SMALLEST);
+        let size = SMALLEST + room / 1_000_000 * share + room % 1_000_000 * share / 1_000_000;
         Self { seed: random.number(), kind, size }
     }
 
