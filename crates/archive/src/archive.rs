@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::identity::Place;
 use crate::ids::{ArchiveId, CommitId};
 use crate::lock::Lock;
-use crate::open::{agrees, bring_up, discover, known_packs, make_temporary, mode_for, require_identity};
+use crate::open::{
+    agrees, bring_up, discover, follow, known_packs, make_temporary, mode_for, require_identity,
+};
 use crate::pack::files::PackFiles;
 use crate::replay::Damage;
 use crate::view::View;
@@ -50,7 +52,7 @@ impl Archive {
             if let Some(archive) = Self::as_it_is(&place, id, true)? {
                 return Ok(archive);
             }
-            damage = catch_up(&place, id)?;
+            damage = catch_up(&place, id, true)?;
             if let Some(archive) = Self::as_it_is(&place, id, false)? {
                 return Ok(Self { damage, ..archive });
             }
@@ -130,16 +132,21 @@ fn is_newest(files: &PackFiles, state: &State) -> bool {
 }
 
 /// Brings the catalogue up to date, if nobody writes and it can be written.
-fn catch_up(place: &Place, id: ArchiveId) -> Result<Vec<Damage>> {
+///
+/// With `anew`, one that cannot be used is made again.
+pub(crate) fn catch_up(place: &Place, id: ArchiveId, anew: bool) -> Result<Vec<Damage>> {
     let lock = match Lock::take(place) {
         Ok(lock) => lock,
         Err(Error::Locked { .. } | Error::Io { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let brought = bring_up(place, id, Mode::Shared, false);
+    let brought = match anew {
+        true => bring_up(place, id, Mode::Shared, false).map(|opened| opened.replayed.damage),
+        false => follow(place, id),
+    };
     drop(lock);
     match brought {
-        Ok(opened) => Ok(opened.replayed.damage),
+        Ok(damage) => Ok(damage),
         // A medium that cannot be written, or is full: the temporary catalogue will do.
         Err(Error::Catalogue(_) | Error::CatalogueWrong { .. } | Error::Io { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),

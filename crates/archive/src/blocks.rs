@@ -9,8 +9,10 @@
 //! blobs have the content that their names say is seen by whoever hashes the message, and by verify.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use message::BlobName;
 use message::recipe::Stream;
 use rusqlite::Connection;
 
@@ -21,6 +23,7 @@ use crate::frame::{FrameHeader, Kind};
 use crate::ids::{BlobNumber, PackId};
 use crate::pack::files::PackFiles;
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
+use crate::replay::Damage;
 
 /// Plain bytes of open blocks kept in each stream.
 const KEPT_BLOCK_BYTES: usize = 12 << 20;
@@ -65,6 +68,16 @@ struct Kept {
     blocks: [Vec<(i64, Arc<OpenBlock>)>; 3],
     directories: Vec<(i64, Arc<Directory>)>,
     decoder: Decoder,
+    inspection: Option<Inspection>,
+}
+
+/// What an inspecting cache has found: each block that it read, with every blob hashed when it was first
+/// read.
+#[derive(Debug, Default)]
+pub(crate) struct Inspection {
+    pub(crate) seen: HashSet<i64>,
+    pub(crate) blobs: u64,
+    pub(crate) damage: Vec<Damage>,
 }
 
 impl std::fmt::Debug for BlockCache {
@@ -75,7 +88,51 @@ impl std::fmt::Debug for BlockCache {
 
 impl Default for BlockCache {
     fn default() -> Self {
-        Self(RefCell::new(Kept { blocks: Default::default(), directories: Vec::new(), decoder: decoder() }))
+        let (blocks, directories) = Default::default();
+        Self(RefCell::new(Kept { blocks, directories, decoder: decoder(), inspection: None }))
+    }
+}
+
+impl BlockCache {
+    /// A cache that hashes every blob of each block that it reads for the first time.
+    pub(crate) fn inspecting() -> Self {
+        let cache = Self::default();
+        cache.0.borrow_mut().inspection = Some(Inspection::default());
+        cache
+    }
+
+    /// Whether this block has been read and hashed, or found damaged.
+    pub(crate) fn has_inspected(&self, block: i64) -> bool {
+        self.0.borrow().inspection.as_ref().is_some_and(|inspection| inspection.seen.contains(&block))
+    }
+
+    /// What was found.
+    pub(crate) fn into_inspection(self) -> Inspection {
+        self.0.into_inner().inspection.unwrap_or_default()
+    }
+}
+
+impl Inspection {
+    /// Notes what became of a block that was read.
+    fn note(&mut self, block: i64, read: &Result<OpenBlock>, (pack, offset): (&str, u64)) {
+        if !self.seen.insert(block) {
+            return;
+        }
+        let mut damage = |what: String| self.damage.push(Damage { pack: pack.to_owned(), offset, what });
+        match read {
+            Ok(open) => {
+                for (slot, blob) in open.directory.blobs.iter().enumerate() {
+                    if BlobName::of(&open.body[blob.range()]) != blob.name {
+                        damage(format!(
+                            "blob {slot} of the block does not have the content that it is named by"
+                        ));
+                    }
+                }
+                self.blobs += open.directory.blobs.len() as u64;
+            }
+            Err(Error::PackDamaged { what, .. }) => damage(what.clone()),
+            Err(error) => damage(error.to_string()),
+        }
     }
 }
 
@@ -113,7 +170,8 @@ impl Shelves<'_> {
         let directory = match known {
             Some(directory) => directory,
             None => {
-                let (pack, offset, header) = self.header(block)?;
+                let (pack, offset) = self.place(block)?;
+                let header = block_header(&pack, offset)?;
                 let meta = pack.meta(&header, offset).map_err(|fault| pack.damaged(offset, &fault))?;
                 let directory = Directory::decode(&meta, header.plain_length);
                 Arc::new(directory.map_err(|fault| pack.damaged(offset, &Fault::Content(fault)))?)
@@ -124,6 +182,23 @@ impl Shelves<'_> {
         Ok(directory)
     }
 
+    /// Reads a block only to look at it; what is wrong with it is noted by an inspecting cache.
+    pub(crate) fn inspect(&self, block: i64) -> Result<()> {
+        let (pack, offset) = match self.place(block) {
+            Ok(place) => place,
+            // Told once, as a pack that is missing.
+            Err(error) if error.is_damage() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut kept = self.cache.0.borrow_mut();
+        let kept = &mut *kept;
+        let read = read_block(&pack, offset, &mut kept.decoder);
+        if let Some(inspection) = &mut kept.inspection {
+            inspection.note(block, &read, (&pack.name, offset));
+        }
+        Ok(())
+    }
+
     fn block(&self, block: i64, stream: Stream) -> Result<Arc<OpenBlock>> {
         let mut kept = self.cache.0.borrow_mut();
         let kept = &mut *kept;
@@ -131,8 +206,12 @@ impl Shelves<'_> {
         let open = match take_out(store, block) {
             Some(open) => open,
             None => {
-                let (pack, offset, header) = self.header(block)?;
-                Arc::new(read_block(&pack, &header, offset, &mut kept.decoder)?)
+                let (pack, offset) = self.place(block)?;
+                let read = read_block(&pack, offset, &mut kept.decoder);
+                if let Some(inspection) = &mut kept.inspection {
+                    inspection.note(block, &read, (&pack.name, offset));
+                }
+                Arc::new(read?)
             }
         };
         store.push((block, open.clone()));
@@ -140,26 +219,26 @@ impl Shelves<'_> {
         Ok(open)
     }
 
-    fn header(&self, block: i64) -> Result<(PackReader, u64, FrameHeader)> {
+    fn place(&self, block: i64) -> Result<(PackReader, u64)> {
         let place: Option<(PackId, u64)> = query::block_place(self.catalogue, block)?;
         let (pack, offset) = place.ok_or(Error::CatalogueWrong { what: "a block without its pack" })?;
-        let pack = self.files.reader(pack)?;
-        let header = pack.header(offset).map_err(|fault| pack.damaged(offset, &fault))?;
-        if header.kind != Kind::Block {
-            return Err(Error::CatalogueWrong { what: "a block that is another frame" });
-        }
-        Ok((pack, offset, header))
+        Ok((self.files.reader(pack)?, offset))
     }
 }
 
+/// The header of a block's frame.
+fn block_header(pack: &PackReader, offset: u64) -> Result<FrameHeader> {
+    let header = pack.header(offset).map_err(|fault| pack.damaged(offset, &fault))?;
+    if header.kind != Kind::Block {
+        return Err(Error::CatalogueWrong { what: "a block that is another frame" });
+    }
+    Ok(header)
+}
+
 /// Reads and checks a block.
-pub(crate) fn read_block(
-    pack: &PackReader,
-    header: &FrameHeader,
-    offset: u64,
-    decoder: &mut Decoder,
-) -> Result<OpenBlock> {
-    let read = pack.contents(header, offset, decoder);
+fn read_block(pack: &PackReader, offset: u64, decoder: &mut Decoder) -> Result<OpenBlock> {
+    let header = block_header(pack, offset)?;
+    let read = pack.contents(&header, offset, decoder);
     let (meta, body) = read.map_err(|fault| pack.damaged(offset, &fault))?;
     let directory = Directory::decode(&meta, body.len() as u64);
     let directory = directory.map_err(|fault| pack.damaged(offset, &Fault::Content(fault)))?;

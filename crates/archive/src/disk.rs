@@ -84,6 +84,15 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// Those of the file system.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Bytes that are free on the file system of a folder; a disk without limits has `u64::MAX`.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let _ = dir;
+        Ok(u64::MAX)
+    }
 }
 
 /// An open file. Reads and writes may be short, as those of the system are.
@@ -217,6 +226,11 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(dir)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

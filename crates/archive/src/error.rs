@@ -115,6 +115,9 @@ pub enum Error {
         /// Its number.
         number: u64,
     },
+    /// No account of this name.
+    #[error("the archive knows no account {0:?}")]
+    UnknownAccount(String),
     /// Something was to be recorded for an account that has no run open.
     #[error("no run has been begun for account {0}")]
     NoRun(u32),

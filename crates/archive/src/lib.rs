@@ -33,6 +33,7 @@ mod pack;
 mod rebuild;
 mod replay;
 mod surroundings;
+mod verify;
 mod view;
 mod wire;
 mod writer;
@@ -48,6 +49,7 @@ pub use info::{
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
 pub use replay::Damage;
 pub use surroundings::{Machine, Surroundings};
+pub use verify::{CatalogueFinding, Depth, MessageHit, VerifyProgress, VerifyReport, verify, verify_at};
 pub use view::View;
 pub use writer::{Writer, WriterOptions};
 

@@ -42,6 +42,14 @@ pub(crate) fn bring_up(place: &Place, id: ArchiveId, mode: Mode, settle: bool) -
     }
 }
 
+/// Brings the catalogue up to date if it can be used, and leaves it alone if not. The caller holds the lock.
+pub(crate) fn follow(place: &Place, id: ArchiveId) -> Result<Vec<Damage>> {
+    match use_catalogue(place, id, Mode::Shared, false)? {
+        Usable::Yes(opened) => Ok(opened.replayed.damage),
+        Usable::No(_) => Ok(Vec::new()),
+    }
+}
+
 /// Makes the catalogue from the packs alone. The caller holds the lock.
 pub(crate) fn make_anew(
     place: &Place,

@@ -21,7 +21,7 @@ use crate::catalogue::apply::Applier;
 use crate::catalogue::{self, State, query};
 use crate::error::{Context as _, Error, Result};
 use crate::frame::{CommitFields, Kind, NextNumbers};
-use crate::ids::{CommitId, PackId};
+use crate::ids::{ArchiveId, CommitId, PackId};
 use crate::journal::codec::{self, JournalError};
 use crate::pack::files::{Header, PackFile, PackFiles};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES};
@@ -62,6 +62,8 @@ pub(crate) struct Replayed {
     /// Whether the last pack can be continued, as far as its content goes.
     pub(crate) intact: bool,
     pub(crate) commits: u64,
+    /// Frames of those commits, without their commit frames.
+    pub(crate) frames: u64,
     /// Placements whose message was lost to damage.
     pub(crate) dangling: u64,
 }
@@ -73,37 +75,34 @@ pub(crate) struct Replayed {
 /// Those of the file system and of SQLite, and packs that a newer version has written. Damage is not
 /// an error: it is listed.
 pub(crate) fn replay(files: &PackFiles, to: &Connection, vouched: Option<State>) -> Result<Replayed> {
+    replay_until(files, to, vouched, None)
+}
+
+/// [`replay`] that leaves out what comes after commit `until`.
+pub(crate) fn replay_until(
+    files: &PackFiles,
+    to: &Connection,
+    vouched: Option<State>,
+    until: Option<u64>,
+) -> Result<Replayed> {
     let state =
         catalogue::state(to)?.ok_or(Error::CatalogueWrong { what: "it does not say how far it has come" })?;
     to.execute_batch("BEGIN IMMEDIATE")?;
-    let mut replay = Replay {
-        files,
-        to,
-        applier: Applier::default(),
-        decoder: decoder(),
-        claims: claims(files),
-        vouched: vouched.and_then(|state| Some((state.position?, state.commit))),
-        last: state.commit,
-        pending: None,
-        replayed: Replayed {
-            last: state.commit,
-            next: state.next,
-            damage: Vec::new(),
-            end: None,
-            tail: Tail::None,
-            intact: true,
-            commits: 0,
-            dangling: 0,
-        },
-    };
-    let outcome = replay.run(&state);
-    let Replay { applier, mut replayed, .. } = replay;
-    outcome?;
-    replayed.dangling = applier.dangling;
+    let replayed = Replay::new(files, Some(to), &state, vouched, until).finish(&state)?;
     to.execute_batch("COMMIT")?;
     Ok(replayed)
 }
 
+/// The same walk over all packs, with nothing applied: structure, checksums of headers, the chain.
+pub(crate) fn survey(
+    files: &PackFiles,
+    id: ArchiveId,
+    vouched: Option<State>,
+    until: Option<u64>,
+) -> Result<Replayed> {
+    let state = State { archive: id, commit: CommitId::NONE, position: None, next: NextNumbers::default() };
+    Replay::new(files, None, &state, vouched, until).finish(&state)
+}
 /// How far each pack counts, in the words of its successor: bytes, and the commit with which they end.
 fn claims(files: &PackFiles) -> HashMap<PackId, (u64, CommitId)> {
     let mut claims: HashMap<PackId, (u64, CommitId)> = HashMap::new();
@@ -127,7 +126,11 @@ struct Pending {
 
 struct Replay<'r> {
     files: &'r PackFiles,
-    to: &'r Connection,
+    /// `None`: nothing is applied, the walk is all.
+    to: Option<&'r Connection>,
+    until: Option<u64>,
+    /// Whether a commit beyond `until` was met.
+    stopped: bool,
     applier: Applier,
     decoder: Decoder,
     claims: HashMap<PackId, (u64, CommitId)>,
@@ -138,7 +141,46 @@ struct Replay<'r> {
     replayed: Replayed,
 }
 
-impl Replay<'_> {
+impl<'r> Replay<'r> {
+    fn new(
+        files: &'r PackFiles,
+        to: Option<&'r Connection>,
+        state: &State,
+        vouched: Option<State>,
+        until: Option<u64>,
+    ) -> Self {
+        let replayed = Replayed {
+            last: state.commit,
+            next: state.next,
+            damage: Vec::new(),
+            end: None,
+            tail: Tail::None,
+            intact: true,
+            commits: 0,
+            frames: 0,
+            dangling: 0,
+        };
+        Self {
+            files,
+            to,
+            until,
+            stopped: false,
+            applier: Applier::default(),
+            decoder: decoder(),
+            claims: claims(files),
+            vouched: vouched.and_then(|state| Some((state.position?, state.commit))),
+            last: state.commit,
+            pending: None,
+            replayed,
+        }
+    }
+
+    fn finish(mut self, state: &State) -> Result<Replayed> {
+        self.run(state)?;
+        self.replayed.dangling = self.applier.dangling;
+        Ok(self.replayed)
+    }
+
     fn run(&mut self, state: &State) -> Result<()> {
         let packs = self.files.packs();
         let start = match state.position {
@@ -147,6 +189,9 @@ impl Replay<'_> {
         };
         let start = start.ok_or(Error::CatalogueWrong { what: "its last pack is missing" })?;
         for (index, file) in packs.iter().enumerate().skip(start) {
+            if self.stopped {
+                break;
+            }
             if let Some(pending) = &mut self.pending {
                 pending.confirmed = true;
             }
@@ -161,7 +206,8 @@ impl Replay<'_> {
 
     fn pack(&mut self, file: &PackFile, from: u64, is_last: bool) -> Result<()> {
         self.replayed.end = Some((file.pack, from));
-        (self.replayed.tail, self.replayed.intact) = (Tail::None, !query::is_sealed(self.to, file.pack)?);
+        let sealed = self.to.map_or(Ok(false), |to| query::is_sealed(to, file.pack))?;
+        (self.replayed.tail, self.replayed.intact) = (Tail::None, !sealed);
         if file.header == Header::Damaged {
             self.note(file, 0, "the pack's header is damaged".to_owned());
         }
@@ -179,6 +225,9 @@ impl Replay<'_> {
         };
         let mut walk = Walk::new(&reader, from.min(limit), limit);
         while let Some(event) = walk.next().doing("read", &path)? {
+            if self.stopped {
+                return self.apply_pending();
+            }
             match event {
                 Event::Commit(commit) => self.commit(file, &reader, commit)?,
                 Event::Damage { from, what, .. } => self.note(file, from, what),
@@ -192,6 +241,10 @@ impl Replay<'_> {
 
     fn commit(&mut self, file: &PackFile, reader: &PackReader, commit: FoundCommit) -> Result<()> {
         let number = commit.fields.number;
+        if self.until.is_some_and(|until| number > until) {
+            self.stopped = true;
+            return Ok(());
+        }
         if number <= self.last.number {
             let what =
                 format!("commit {number} comes after commit {}: another history, left out", self.last.number);
@@ -299,23 +352,13 @@ impl Replay<'_> {
             let what = format!("commit {} does not have the frames that it names", commit.fields.number);
             self.note_in(&reader, commit.fields.first_offset, what);
         }
-        let pack = self.applier.pack(self.to, reader.pack, commit.end, commit.seals)?;
-        for frame in &commit.frames {
-            match read_frame(&reader, frame, &mut self.decoder) {
-                Ok(Content::Block(directory)) => {
-                    self.applier.block(self.to, pack, frame.offset, &directory)?
-                }
-                Ok(Content::Journal { keys, records }) => {
-                    self.journal(&reader, frame.offset, &keys, &records)?
-                }
-                Ok(Content::Nothing) => {}
-                Err(FrameProblem::Fault(fault)) => self.note_in(&reader, frame.offset, fault.to_string()),
-                Err(FrameProblem::Newer(kind)) => return Err(newer(&reader, kind)),
-            }
-        }
         let (id, position) =
             (CommitId { number: commit.fields.number, check: commit.check }, (reader.pack, commit.end));
-        self.applier.commit(self.to, id, position, commit.fields.next)?;
+        if let Some(to) = self.to {
+            self.apply(to, &reader, &commit)?;
+            self.applier.commit(to, id, position, commit.fields.next)?;
+        }
+        self.replayed.frames += commit.frames.len() as u64;
         self.replayed.next = self.replayed.next.max(commit.fields.next);
         self.replayed.last = id;
         self.replayed.commits += 1;
@@ -326,11 +369,33 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn journal(&mut self, reader: &PackReader, offset: u64, keys: &[u8], records: &[u8]) -> Result<()> {
+    fn apply(&mut self, to: &Connection, reader: &PackReader, commit: &FoundCommit) -> Result<()> {
+        let pack = self.applier.pack(to, reader.pack, commit.end, commit.seals)?;
+        for frame in &commit.frames {
+            match read_frame(reader, frame, &mut self.decoder) {
+                Ok(Content::Block(directory)) => self.applier.block(to, pack, frame.offset, &directory)?,
+                Ok(Content::Journal { keys, records }) => {
+                    self.journal(to, reader, frame.offset, (&keys, &records))?;
+                }
+                Ok(Content::Nothing) => {}
+                Err(FrameProblem::Fault(fault)) => self.note_in(reader, frame.offset, fault.to_string()),
+                Err(FrameProblem::Newer(kind)) => return Err(newer(reader, kind)),
+            }
+        }
+        Ok(())
+    }
+
+    fn journal(
+        &mut self,
+        to: &Connection,
+        reader: &PackReader,
+        offset: u64,
+        (keys, records): (&[u8], &[u8]),
+    ) -> Result<()> {
         let mut journal = codec::Decoder::new(keys, records);
         loop {
             match journal.next() {
-                Ok(Some(record)) => self.applier.record(self.to, &record)?,
+                Ok(Some(record)) => self.applier.record(to, &record)?,
                 Ok(None) => return Ok(()),
                 Err(JournalError::UnknownRecord(kind)) => return Err(newer(reader, kind)),
                 Err(error) => {
@@ -412,8 +477,15 @@ fn read_frame(reader: &PackReader, frame: &FrameAt, decoder: &mut Decoder) -> Re
             let (keys, records) = reader.contents(&frame.header, frame.offset, decoder)?;
             Ok(Content::Journal { keys, records })
         }
-        Kind::Commit | Kind::Seal => Ok(Content::Nothing),
-        Kind::Other(_) if frame.header.skippable => Ok(Content::Nothing),
+        Kind::Commit | Kind::Seal => check_only(reader, frame),
+        Kind::Other(_) if frame.header.skippable => check_only(reader, frame),
         Kind::Other(kind) => Err(FrameProblem::Newer(kind)),
     }
+}
+
+/// A frame that means nothing to the catalogue is to be whole all the same.
+fn check_only(reader: &PackReader, frame: &FrameAt) -> Result<Content, FrameProblem> {
+    reader.meta(&frame.header, frame.offset)?;
+    reader.stored_body(&frame.header, frame.offset)?;
+    Ok(Content::Nothing)
 }

@@ -185,7 +185,7 @@ impl View<'_> {
         let rows = query::messages_of_size(catalogue, account, size)?;
         let candidate = |row: MessageRow| {
             let internal_dates = query::dates_of(catalogue, account, row.number)?;
-            let header = match self.recipe(&row) {
+            let header = match recipe_of(&self.shelves, &row) {
                 Ok((recipe, _)) => recipe.header().copied(),
                 Err(error) if error.is_damage() => None,
                 Err(error) => return Err(error),
@@ -201,7 +201,7 @@ impl View<'_> {
     /// As [`accounts`](Self::accounts), and when the message's blocks are damaged.
     pub fn message(&self, key: &MessageKey) -> Result<Option<MessageInfo>> {
         let Some(row) = query::message_by_key(self.shelves.catalogue, key)? else { return Ok(None) };
-        let (recipe, _) = self.recipe(&row)?;
+        let (recipe, _) = recipe_of(&self.shelves, &row)?;
         let head = self.head(&row, HEADER_READ)?;
         let fields = Fields { message_id: Fields::parse(&head).message_id, ..row.fields };
         Ok(Some(MessageInfo { key: row.key, size: row.size, fields, recipe }))
@@ -238,17 +238,7 @@ impl View<'_> {
     /// When there is no such message, when it is damaged, when `out` fails.
     pub fn read(&self, key: &MessageKey, out: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
         let row = query::message_by_key(self.shelves.catalogue, key)?.ok_or(Error::UnknownMessage(*key))?;
-        let mut hasher = blake3::Hasher::new();
-        let joined = self.join(&row, &mut |piece| {
-            hasher.update(piece);
-            out(piece).map_err(Stop::Output)
-        });
-        joined.map_err(|stop| stopped(*key, stop))?;
-        if MessageKey::from(hasher.finalize()) == *key {
-            return Ok(());
-        }
-        let reason = "its bytes do not have the hash that the message had".to_owned();
-        Err(Error::Damaged { message: *key, reason })
+        read_row(&self.shelves, &row, out)
     }
 
     /// A message's exact bytes, right or not at all.
@@ -306,23 +296,9 @@ impl View<'_> {
         self.shelves.files.foreign()
     }
 
-    /// A message's recipe, and where its blobs lie.
-    fn recipe(&self, row: &MessageRow) -> Result<(Recipe, Vec<BlobAt>)> {
-        recipe_of(&self.shelves, row)
-    }
-
-    fn join(&self, row: &MessageRow, out: &mut dyn FnMut(&[u8]) -> Result<(), Stop>) -> Result<(), Stop> {
-        let (recipe, places) = self.recipe(row).map_err(Stop::Archive)?;
-        let blob = |index: u32| self.shelves.bytes(&places[index as usize]).map_err(Stop::Archive);
-        recipe.join(blob, out).map_err(|error| match error {
-            JoinError::Caller(stop) => stop,
-            other => Stop::Archive(Error::Damaged { message: row.key, reason: wrong_recipe(&other) }),
-        })
-    }
-
     fn head(&self, row: &MessageRow, length: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let joined = self.join(row, &mut |piece| {
+        let joined = join(&self.shelves, row, &mut |piece| {
             let wanted = (length - bytes.len()).min(piece.len());
             bytes.extend_from_slice(&piece[..wanted]);
             if bytes.len() < length { Ok(()) } else { Err(Stop::Enough) }
@@ -332,6 +308,38 @@ impl View<'_> {
             Err(stop) => Err(stopped(row.key, stop)),
         }
     }
+}
+
+/// Gives a message's bytes, and an error at the end if they are not those of its key.
+pub(crate) fn read_row(
+    shelves: &Shelves<'_>,
+    row: &MessageRow,
+    out: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<()> {
+    let mut hasher = blake3::Hasher::new();
+    let joined = join(shelves, row, &mut |piece| {
+        hasher.update(piece);
+        out(piece).map_err(Stop::Output)
+    });
+    joined.map_err(|stop| stopped(row.key, stop))?;
+    if MessageKey::from(hasher.finalize()) == row.key {
+        return Ok(());
+    }
+    let reason = "its bytes do not have the hash that the message had".to_owned();
+    Err(Error::Damaged { message: row.key, reason })
+}
+
+fn join(
+    shelves: &Shelves<'_>,
+    row: &MessageRow,
+    out: &mut dyn FnMut(&[u8]) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let (recipe, places) = recipe_of(shelves, row).map_err(Stop::Archive)?;
+    let blob = |index: u32| shelves.bytes(&places[index as usize]).map_err(Stop::Archive);
+    recipe.join(blob, out).map_err(|error| match error {
+        JoinError::Caller(stop) => stop,
+        other => Stop::Archive(Error::Damaged { message: row.key, reason: wrong_recipe(&other) }),
+    })
 }
 
 /// A message's recipe with names and lengths of its blobs, and where they lie.

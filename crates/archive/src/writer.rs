@@ -187,6 +187,15 @@ impl Writer {
         self.uncommitted_bytes
     }
 
+    /// Bytes that are free for us on the packs' file system.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let packs = self.place.packs();
+        self.place.disk.free_bytes(&packs).doing("ask for the free space of", &packs)
+    }
+
     /// The archive as of the last commit. (On a network file system, and with a catalogue in memory,
     /// also what was recorded since; its messages cannot be read yet.)
     #[must_use]
@@ -385,25 +394,28 @@ impl Writer {
         if held.proof == Proof::Header && placement.proof == Proof::Bytes {
             self.record(Record::Proven { epoch, uids: [uid].into_iter().collect() })?;
         }
-        self.set_flags(epoch, uid, &flags)
+        self.set_flags(epoch, uid, &flags)?;
+        Ok(())
     }
 
     /// Records a message's flags, if they are others than those known. What is not held has no flags.
+    /// Says whether they were others.
     ///
     /// # Errors
     /// As [`mailbox_gone`](Self::mailbox_gone).
-    pub fn set_flags(&mut self, epoch: EpochId, uid: Uid, flags: &Flags) -> Result<()> {
+    pub fn set_flags(&mut self, epoch: EpochId, uid: Uid, flags: &Flags) -> Result<bool> {
         let run = self.run_of(epoch)?;
         let Some(held) =
             query::placement(&self.catalogue, epoch, uid)?.filter(|held| held.last_run.is_none())
         else {
-            return Ok(());
+            return Ok(false);
         };
         let flags = Flags::parse(&flags.to_string());
         if query::flags_text(&self.catalogue, held.flags)?.to_string() == flags.to_string() {
-            return Ok(());
+            return Ok(false);
         }
-        self.record(Record::FlagsChanged { run, epoch, uid, flags })
+        self.record(Record::FlagsChanged { run, epoch, uid, flags })?;
+        Ok(true)
     }
 
     /// Records that UIDs are not on the server any more. What is not held is left out.

@@ -4,6 +4,7 @@
 //! Nothing here holds more than a few numbers per message: long answers are streamed or given as
 //! ranges.
 
+use std::collections::BTreeMap;
 use std::ops::{ControlFlow, RangeInclusive};
 
 use message::fields::Fields;
@@ -454,6 +455,28 @@ pub(crate) fn places_of(
     Ok(())
 }
 
+/// Messages that `left` knows and `right` does not, or knows at a place that `right` does not know.
+pub(crate) fn placed_only_in(
+    left: &Connection,
+    right: &Connection,
+) -> Result<BTreeMap<MessageNumber, String>> {
+    let mut select = left.prepare("SELECT message, place FROM whereabouts")?;
+    let mut known = right.prepare(
+        "SELECT 1 FROM placements p JOIN messages m ON m.number = p.message WHERE p.place = ?2 AND p.message = ?1
+         UNION ALL SELECT 1 FROM former WHERE place = ?2 AND message = ?1",
+    )?;
+    let mut rows = select.query([])?;
+    let mut only = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (message, place): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if !known.exists((message, place))? {
+            let reason = "its record in the journal is lost; only the catalogue still knows it".to_owned();
+            only.insert(MessageNumber(message.cast_unsigned()), reason);
+        }
+    }
+    Ok(only)
+}
+
 /// Account and mailbox of a place, as people call them.
 pub(crate) fn place_names(from: &Connection, at: i64) -> Result<Option<(String, String, Uid)>> {
     let Some((epoch, uid)) = unplace(at) else { return Ok(None) };
@@ -520,7 +543,20 @@ pub(crate) fn message_by_key(from: &Connection, key: &MessageKey) -> Result<Opti
     Ok(select.query_row((prefix(key.as_bytes()), &key.as_bytes()[8..]), message_of_row).optional()?)
 }
 
-/// The numbers of all messages from `start` on, in order, at most `limit`.
+/// The numbers of blocks from `start` on, at most `limit`.
+pub(crate) fn blocks_from(from: &Connection, start: i64, limit: u32) -> Result<Vec<i64>> {
+    let mut select =
+        from.prepare_cached("SELECT number FROM blocks WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
+    Ok(select.query_map((start, limit), |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Whether an account has or had a message.
+pub(crate) fn has_had(from: &Connection, account: AccountId, message: MessageNumber) -> Result<bool> {
+    let mut select = from.prepare_cached("SELECT 1 FROM whereabouts WHERE account = ?1 AND message = ?2")?;
+    Ok(select.exists((account.0, sql(message.0)))?)
+}
+
+/// All messages from number `start` on, in order, at most `limit`.
 pub(crate) fn messages_from(from: &Connection, start: u64, limit: u32) -> Result<Vec<MessageRow>> {
     let mut select = from.prepare_cached(&format!(
         "SELECT {MESSAGE_COLUMNS} FROM messages WHERE number >= ?1 ORDER BY number LIMIT ?2"

@@ -49,7 +49,6 @@ pub(crate) enum Event {
     /// Bytes that are no frame, with frames or the claimed end behind them.
     Damage {
         from: u64,
-        to: u64,
         what: String,
     },
     /// The end. `frames` are covered by no commit; `torn` says whether bytes follow that are no frame.
@@ -125,11 +124,7 @@ impl<'p> Walk<'p> {
             Ok(fields) => fields,
             // Its frames stay: the next commit shows that they count.
             Err(fault) => {
-                return Event::Damage {
-                    from: frame.offset,
-                    to: end,
-                    what: format!("commit record: {fault}"),
-                };
+                return Event::Damage { from: frame.offset, what: format!("commit record: {fault}") };
             }
         };
         let frames = std::mem::take(&mut self.frames);
@@ -153,7 +148,7 @@ impl<'p> Walk<'p> {
         if let Some(next) = self.next_frame(from + 1)? {
             self.position = next;
             let what = "no frame can be read there".to_owned();
-            return Ok(Event::Damage { from, to: next, what });
+            return Ok(Event::Damage { from, what });
         }
         self.finished = true;
         let frames = std::mem::take(&mut self.frames);
