@@ -77,15 +77,19 @@ pub(super) fn account(
             "no folder of the account matches, so there is nothing to write",
         ));
     }
-    let mut exporter = formats::exporter(format(wanted.format), wanted.dir)?;
-    let mut reports = Vec::new();
+    let mut parts = Vec::new();
     for mailbox in mailboxes {
         let placements = placements(view, &mailbox, when)?;
         // A folder that is gone is written only for what is asked for of it.
-        if placements.is_empty() && (mailbox.gone.is_some() || !mailbox.selectable) {
-            continue;
+        if !placements.is_empty() || mailbox.gone.is_none() && mailbox.selectable {
+            parts.push((mailbox, placements));
         }
-        exporter.folder(&mailbox.name.components())?;
+    }
+    let names: Vec<Vec<String>> = parts.iter().map(|(mailbox, _)| mailbox.name.components()).collect();
+    let mut exporter = formats::exporter(format(wanted.format), wanted.dir, &names)?;
+    let mut reports = Vec::with_capacity(parts.len());
+    for ((mailbox, placements), name) in parts.into_iter().zip(&names) {
+        exporter.folder(name)?;
         reports.push(folder(view, exporter.as_mut(), mailbox.name.text(), &placements)?);
     }
     exporter.finish()?;

@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context, accept: bool) -> Result<Exit, Failure> {
     }
     let writer = Writer::open(path, WriterOptions::default())?;
     remember(path, &memory, &writer)?;
-    let id = writer.view().id().to_string();
+    let id = writer.id().to_string();
     if context.global.json {
         json::write(
             &mut stdout(),

@@ -18,7 +18,7 @@ mod stop;
 mod target;
 mod verify;
 
-use archive::{AccountInfo, Archive, View};
+use archive::{AccountInfo, Archive, Damage, View};
 
 use crate::cli::{Command, Global};
 use crate::config::Config;
@@ -77,7 +77,18 @@ impl From<archive::Error> for Failure {
 
 /// Opens the archive to read in it; also one that may not be written to.
 fn read_archive(config: &Config) -> Result<Archive, Failure> {
-    Ok(Archive::open(&config.archive.path)?)
+    let archive = Archive::open(&config.archive.path)?;
+    warn_of_damage(archive.damage());
+    Ok(archive)
+}
+
+/// Says what was met while an archive was opened; `verify` says what it means.
+fn warn_of_damage(damage: &[Damage]) {
+    for Damage { pack, offset, what } in damage {
+        tracing::error!(
+            "{pack} is damaged at byte {offset}: {what}; `restante verify` says which messages are hit"
+        );
+    }
 }
 
 /// The account of this name in the archive.

@@ -21,8 +21,7 @@ impl From<MemoryError> for Failure {
 pub(super) fn look(path: &Path) -> Result<Found, Failure> {
     if archive::identify(path)?.is_some() {
         let archive = Archive::open(path)?;
-        let view = archive.view();
-        return Ok(Found::Archive(view.id(), view.last_commit()?));
+        return Ok(Found::Archive(archive.id(), archive.last_commit()?));
     }
     let cannot_look = |error: std::io::Error| {
         Failure::words(Exit::Failed, format!("cannot look into {}: {error}", path.display()))
@@ -64,5 +63,5 @@ pub(super) fn open_writer(path: &Path, memory: &Memory) -> Result<Writer, Failur
 
 /// Remembers how far the archive is.
 pub(super) fn remember(path: &Path, memory: &Memory, writer: &Writer) -> Result<(), Failure> {
-    Ok(memory.remember(path, writer.view().id(), writer.last_commit())?)
+    Ok(memory.remember(path, writer.id(), writer.last_commit())?)
 }

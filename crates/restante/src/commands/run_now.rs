@@ -6,10 +6,10 @@
 use archive::Writer;
 use sync::{Clock, Ledger, Outcome, Stop, SystemClock, Totals};
 
-use super::Context;
 use super::place::{open_writer, remember};
 use super::stop::listen;
 use super::target::job;
+use super::{Context, warn_of_damage};
 use crate::config::{Account, Config};
 use crate::exit::{Exit, Failure, chain};
 use crate::memory::Memory;
@@ -29,13 +29,20 @@ pub(super) fn run(context: &Context, names: &[String]) -> Result<Exit, Failure> 
     let stop = listen(&context.screen)
         .map_err(|error| Failure::words(Exit::Failed, format!("cannot listen for signals: {error}")))?;
     let mut writer = open_writer(path, &memory)?;
+    warn_of_damage(writer.damage());
+    if writer.is_on_network() {
+        tracing::warn!(
+            "the archive lies on a network file system, where a sync may not mean what it says; \
+             it is used with exclusive locking"
+        );
+    }
     let mut ledgers = Vec::with_capacity(accounts.len());
     for account in accounts {
         ledgers.push(run_account(context, &config, account, &mut writer, &stop)?);
         remember(path, &memory, &writer)?;
     }
     report(context, &ledgers)?;
-    Ok(exit(&ledgers))
+    Ok(if writer.damage().is_empty() { exit(&ledgers) } else { Exit::Damaged })
 }
 
 /// The accounts of these names, or all, in the order of the configuration.

@@ -1,6 +1,6 @@
 //! `verify`: prove that the archive is whole, and if it is not, say which messages are hit.
 
-use archive::{Depth, VerifyProgress, VerifyReport};
+use archive::{Damage, Depth, VerifyProgress, VerifyReport};
 
 use super::Context;
 use crate::config::Config;
@@ -61,8 +61,19 @@ fn note(config: &Config, quick: bool, whole: bool) {
     }
 }
 
+/// Names each place that is not what was written.
+pub(super) fn say_damage(context: &Context, damage: &[Damage]) {
+    for Damage { pack, offset, what } in damage {
+        context.screen.say(&format!("damaged: {pack} at byte {offset}: {what}"));
+    }
+}
+
+/// The same for programs.
+pub(super) fn damage_to_json(damage: &Damage) -> serde_json::Value {
+    serde_json::json!({ "pack": damage.pack, "offset": damage.offset, "what": damage.what })
+}
+
 fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::Value {
-    let damage = |damage: &archive::Damage| serde_json::json!({ "pack": damage.pack.to_string(), "offset": damage.offset, "what": damage.what });
     let hit = |hit: &archive::MessageHit| {
         serde_json::json!({
             "id": hit.key.to_string(), "account": hit.account, "folder": hit.mailbox,
@@ -75,7 +86,7 @@ fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::
         "whole": is_whole(report),
         "packs": report.packs, "frames": report.frames, "blobs": report.blobs,
         "messages": report.messages, "bytes": report.bytes,
-        "damage": report.damage.iter().map(damage).collect::<Vec<_>>(),
+        "damage": report.damage.iter().map(damage_to_json).collect::<Vec<_>>(),
         "messages_hit": report.messages_hit.iter().map(hit).collect::<Vec<_>>(),
         "catalogue": if report.catalogue == archive::CatalogueState::Ok { "ok" } else { "differs" },
     })
@@ -107,9 +118,7 @@ fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
         table.write(&mut out)?;
     }
     std::io::Write::flush(&mut out)?;
-    for damage in &report.damage {
-        context.screen.say(&format!("damaged: {} at byte {}: {}", damage.pack, damage.offset, damage.what));
-    }
+    say_damage(context, &report.damage);
     if report.catalogue != archive::CatalogueState::Ok {
         context.screen.say("the catalogue is not what the packs say; `restante rebuild` makes it again");
     }
