@@ -3,6 +3,8 @@
 //! Both come from the configuration alone: no answer of a server ever changes a host, a name in a
 //! certificate, or the user that logs in.
 
+use std::net::IpAddr;
+
 use secrecy::SecretString;
 
 /// How a connection becomes private.
@@ -30,6 +32,18 @@ pub struct Endpoint {
     pub extra_authorities: Vec<u8>,
     /// Where those came from, for errors.
     pub extra_authorities_from: String,
+}
+
+impl Endpoint {
+    /// Whether mail and password cross a network in the open.
+    #[must_use]
+    pub fn is_plain_and_remote(&self) -> bool {
+        let loopback = match self.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        };
+        self.security == Security::Plain && !loopback
+    }
 }
 
 /// Who logs in. `Debug` shows no password.

@@ -77,7 +77,6 @@ impl Session {
             limits: limits.clone(),
             encoding: NameEncoding::ModifiedUtf7,
             exists: 0,
-            left: 0,
             uid_next: None,
             given_up: false,
         };
@@ -353,3 +352,7 @@ fn what_else(first: &[u8]) -> &'static str {
     ];
     known.iter().find(|(start, _)| first.starts_with(start)).map_or("", |(_, hint)| hint)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

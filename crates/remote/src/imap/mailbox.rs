@@ -134,7 +134,6 @@ impl Session {
     ) -> Result<Examined, Error> {
         let mut opening = Opening { most_changes: self.limits.changes, ..Opening::default() };
         self.exists = 0;
-        self.left = 0;
         self.uid_next = None;
         let command = Command::new("EXAMINE").mailbox(name).text(option);
         self.run(command, &mut |heard| opening.hear(heard)).await?;

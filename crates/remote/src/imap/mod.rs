@@ -28,7 +28,11 @@ mod tokens;
 mod tolerance;
 
 #[cfg(test)]
-mod script;
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+pub(crate) mod script;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;
 
 use message::NameEncoding;
 
@@ -54,8 +58,6 @@ pub struct Session {
     encoding: NameEncoding,
     /// Messages in the open mailbox, as the server last said.
     exists: u32,
-    /// Messages that left the open mailbox since it was opened.
-    left: u64,
     /// The next UID, as the server said when the mailbox was opened.
     uid_next: Option<message::Uid>,
     /// Answers are due that nobody waits for: no more commands.
@@ -131,7 +133,6 @@ impl Session {
             Event::Data(Data::Vanished { earlier: false, uids: Some(uids) }) => uids.len(),
             _ => 0,
         };
-        self.left += gone;
         self.exists = self.exists.saturating_sub(u32::try_from(gone).unwrap_or(u32::MAX));
         Ok(event)
     }

@@ -181,9 +181,14 @@ fn describe_certificate(problem: &CertificateError) -> String {
             )
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = presented.join(", ");
-            let names = if names.is_empty() { "none".to_owned() } else { names };
+            let names: Vec<&str> = presented.iter().map(|name| bare_name(name)).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             format!("the certificate is not made out for {}; names in it: {names}", expected.to_str())
+        }
+        CertificateError::BadSignature => {
+            "the certificate was not signed by the authority that it names; if that authority was renewed, \
+             name the new one with tls_ca_file"
+                .to_owned()
         }
         CertificateError::UnknownIssuer => {
             "the certificate is self-signed or signed by an authority that this system does not trust; \
@@ -198,6 +203,11 @@ fn describe_certificate(problem: &CertificateError) -> String {
     }
 }
 
+/// webpki names them `DnsName("mail.example.org")`.
+fn bare_name(name: &str) -> &str {
+    name.split_once("(\"").and_then(|(_, rest)| rest.strip_suffix("\")")).unwrap_or(name)
+}
+
 /// `7-Jul-2026`, from the seconds.
 fn day(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 2);
@@ -206,4 +216,5 @@ fn day(time: UnixTime) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
