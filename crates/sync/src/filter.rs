@@ -60,7 +60,9 @@ mod tests {
     #[test]
     fn a_star_crosses_the_delimiter_and_exclusion_wins() {
         let lists = filter(&["Lists*"], &["Lists/old*"]);
-        for (folder, wanted) in [("Lists", true), ("Lists/a/b", true), ("Lists/old/a", false), ("INBOX", false)] {
+        for (folder, wanted) in
+            [("Lists", true), ("Lists/a/b", true), ("Lists/old/a", false), ("INBOX", false)]
+        {
             assert_eq!(lists.wants(folder), wanted, "{folder}");
         }
         assert!(filter(&[], &[]).wants("家族/写真"));

@@ -128,7 +128,10 @@ impl FolderLedger {
     /// Whether the archive holds everything that the server has in this folder.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.error.is_none() && self.failed.is_empty() && self.skipped.is_empty() && self.on_server == self.archived
+        self.error.is_none()
+            && self.failed.is_empty()
+            && self.skipped.is_empty()
+            && self.on_server == self.archived
     }
 }
 

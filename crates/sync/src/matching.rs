@@ -69,7 +69,8 @@ pub(crate) fn questions(strangers: &[Stranger], known: &HashMap<u64, Vec<Known>>
         if !candidates.is_empty() {
             return Some(Question::Start { stranger, candidates });
         }
-        let candidates: Vec<_> = same_size.iter().filter_map(|known| Some((known.key, known.header?))).collect();
+        let candidates: Vec<_> =
+            same_size.iter().filter_map(|known| Some((known.key, known.header?))).collect();
         (!candidates.is_empty()).then_some(Question::Header { stranger, candidates })
     };
     strangers.iter().filter_map(ask).collect()
@@ -88,7 +89,8 @@ pub(crate) fn decide(
         match question {
             Question::Start { stranger, candidates } => {
                 let Some(start) = starts.get(&stranger.uid) else { continue };
-                let equal = |key: &&MessageKey| known_start.get(key).is_some_and(|known| known.starts_with(start));
+                let equal =
+                    |key: &&MessageKey| known_start.get(key).is_some_and(|known| known.starts_with(start));
                 let evidence = (stranger.size, stranger.date, start.as_slice());
                 by_start.add(evidence, stranger.uid, candidates.iter().filter(equal).copied());
             }
@@ -156,9 +158,15 @@ mod tests {
 
     #[test]
     fn equal_size_date_and_beginning_make_a_match() {
-        let held = HashMap::from([(5_000, vec![known(b"a", 7, b"ha"), known(b"b", 7, b"hb"), known(b"c", 8, b"hc")])]);
+        let held = HashMap::from([(
+            5_000,
+            vec![known(b"a", 7, b"ha"), known(b"b", 7, b"hb"), known(b"c", 8, b"hc")],
+        )]);
         let asked = questions(&[stranger(1, 5_000, 7), stranger(2, 5_001, 7)], &held);
-        assert!(matches!(&asked[..], [Question::Start { candidates, .. }] if candidates.len() == 2), "{asked:?}");
+        assert!(
+            matches!(&asked[..], [Question::Start { candidates, .. }] if candidates.len() == 2),
+            "{asked:?}"
+        );
         let sent = answers(&[(1, "Received: b")]);
         let archive = starts(&[(b"a", "Received: a, and on"), (b"b", "Received: b, and on")]);
         assert_eq!(decide(&asked, &sent, &archive, &HashMap::new()), [(uid(1), MessageKey::of(b"b"))]);

@@ -151,7 +151,12 @@ mod tests {
     }
 
     fn server() -> ServerState {
-        ServerState { messages: 3, validity: UidValidity::new(9), uid_next: Uid::new(4), modseq: Some(ModSeq(70)) }
+        ServerState {
+            messages: 3,
+            validity: UidValidity::new(9),
+            uid_next: Uid::new(4),
+            modseq: Some(ModSeq(70)),
+        }
     }
 
     fn held() -> HeldState {

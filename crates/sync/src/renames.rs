@@ -10,8 +10,10 @@ use message::{Uid, UidValidity};
 
 /// A mailbox of the archive that has lost its name on the server.
 #[derive(Clone, Debug)]
-pub(crate) struct Lost {
-    pub(crate) mailbox: archive::MailboxId,
+pub(crate) struct Lost<M, E> {
+    pub(crate) mailbox: M,
+    /// Its newest epoch.
+    pub(crate) epoch: E,
     pub(crate) validity: Option<UidValidity>,
     pub(crate) object_id: Option<String>,
     pub(crate) uid_next: Option<Uid>,
@@ -20,8 +22,6 @@ pub(crate) struct Lost {
 /// A mailbox on the server under a name that the archive does not know.
 #[derive(Clone, Debug)]
 pub(crate) struct Fresh {
-    /// Its position in the server's list.
-    pub(crate) index: usize,
     pub(crate) validity: Option<UidValidity>,
     pub(crate) object_id: Option<String>,
     pub(crate) uid_next: Option<Uid>,
@@ -29,7 +29,10 @@ pub(crate) struct Fresh {
 
 /// Which of the lost might be this one: by MAILBOXID where both have one, else by UIDVALIDITY where
 /// UIDNEXT has not gone back. At most one can pass [`is_same`] in practice; the caller takes the first.
-pub(crate) fn suspects<'a>(fresh: &Fresh, lost: &'a [Lost]) -> impl Iterator<Item = &'a Lost> {
+pub(crate) fn suspects<'a, M, E>(
+    fresh: &Fresh,
+    lost: &'a [Lost<M, E>],
+) -> impl Iterator<Item = &'a Lost<M, E>> {
     let fresh = fresh.clone();
     lost.iter().filter(move |lost| match (&fresh.object_id, &lost.object_id) {
         (Some(now), Some(then)) => now == then,
@@ -78,18 +81,18 @@ mod tests {
     #[test]
     fn an_equal_uidvalidity_makes_a_suspect_only_if_uidnext_has_not_gone_back() {
         let lost = |id: u32, object_id: Option<&str>| Lost {
-            mailbox: archive::MailboxId::from_number(id),
+            mailbox: id,
+            epoch: (),
             validity: UidValidity::new(9),
             object_id: object_id.map(str::to_owned),
             uid_next: Uid::new(40),
         };
         let fresh = |next, object_id: Option<&str>| Fresh {
-            index: 0,
             validity: UidValidity::new(9),
             object_id: object_id.map(str::to_owned),
             uid_next: Uid::new(next),
         };
-        let found = |fresh: &Fresh, lost: &[Lost]| suspects(fresh, lost).count();
+        let found = |fresh: &Fresh, lost: &[Lost<u32, ()>]| suspects(fresh, lost).count();
         assert_eq!(found(&fresh(40, None), &[lost(1, None), lost(2, None)]), 2);
         assert_eq!(found(&fresh(39, None), &[lost(1, None)]), 0);
         assert_eq!(found(&fresh(1, Some("F1")), &[lost(1, Some("F1")), lost(2, Some("F2"))]), 1);

@@ -7,11 +7,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use archive::{MailboxInfo, MailboxSeen};
+use archive::{EpochId, MailboxId, MailboxInfo, MailboxSeen};
 use message::{MailboxName, Uid, UidSet};
-use remote::Kind;
 use remote::imap::{Listed, Session, Status};
+use remote::{Endpoint, Kind, Security};
 
 use super::folder::{self, FolderState};
 use super::{Context, RunError};
@@ -27,7 +29,7 @@ const CUTS_BEFORE_SKIPPED: u32 = 3;
 
 /// Pulls every wanted folder. The ledger is filled as far as the run comes.
 pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
-    if context.job.endpoint.is_plain_and_remote() {
+    if is_plain_and_remote(&context.job.endpoint) {
         ledger.warnings.push("the connection is not encrypted (allow_plaintext)".to_owned());
     }
     let mut line = Line::default();
@@ -47,12 +49,17 @@ pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Resul
 
     let account = context.account;
     let known = context.pipeline.ask(move |writer| writer.view().mailboxes(account)).await?;
-    let unproven = context.pipeline.ask(move |writer| writer.view().unproven_count(account)).await?;
     let finished_before = context.pipeline.ask(move |writer| writer.view().runs(account, 64)).await?;
+    let known: HashMap<_, _> = known.into_iter().map(|mailbox| (mailbox.name.clone(), mailbox)).collect();
+    let unproven = count_unproven(&context, &known).await?;
+    let sum: u64 = unproven.values().sum();
     let mut state = AccountState {
-        known: known.into_iter().map(|mailbox| (mailbox.name.clone(), mailbox)).collect(),
-        may_match: finished_before.iter().any(|run| run.outcome.as_deref().is_some_and(|word| word != "failed")),
-        to_prove: if unproven == 0 { 0 } else { (unproven / 100).max(20) },
+        known,
+        unproven,
+        may_match: finished_before
+            .iter()
+            .any(|run| run.outcome.as_deref().is_some_and(|word| word != "failed")),
+        to_prove: if sum == 0 { 0 } else { (sum / 100).max(20) },
     };
     follow_renames(&context, &mut line, &wanted, &listed_names, &mut state, ledger).await?;
     record_gone(&context, &listed_names, &mut state, ledger).await?;
@@ -67,7 +74,9 @@ pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Resul
         let before = state.known.get(&folder.name).map_or(0, |mailbox| mailbox.live);
         if watchdog.folder_is_suspicious(before, entry.vanished) {
             ledger.suspicious = true;
-            ledger.warnings.push(format!("{name}: {} of {before} messages vanished from the server", entry.vanished));
+            ledger
+                .warnings
+                .push(format!("{name}: {} of {before} messages vanished from the server", entry.vanished));
         }
         if let Err(error) = &result {
             entry.error = Some(error.to_string());
@@ -79,17 +88,42 @@ pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Resul
     context.pipeline.commit().await
 }
 
+fn is_plain_and_remote(endpoint: &Endpoint) -> bool {
+    let loopback =
+        endpoint.host.parse().map_or(endpoint.host == "localhost", |address: IpAddr| address.is_loopback());
+    endpoint.security == Security::Plain && !loopback
+}
+
 /// What the archive knows of the account, and what this run may do with it.
 pub(super) struct AccountState {
     pub(super) known: HashMap<MailboxName, MailboxInfo>,
+    /// Per epoch, the placements that were matched by header and not yet proven; none where 0.
+    pub(super) unproven: HashMap<EpochId, u64>,
     /// Content matching is for messages of earlier runs; a first run fetches everything.
     pub(super) may_match: bool,
     /// How many matches by header this run still proves by their bytes.
     pub(super) to_prove: u64,
 }
 
+async fn count_unproven(
+    context: &Context<'_>,
+    known: &HashMap<MailboxName, MailboxInfo>,
+) -> Result<HashMap<EpochId, u64>, RunError> {
+    let epochs: Vec<EpochId> = known.values().filter_map(|mailbox| Some(mailbox.epoch?.id)).collect();
+    let count = context.pipeline.ask(move |writer| {
+        let view = writer.view();
+        let counts = epochs.into_iter().map(|epoch| Ok((epoch, view.unproven(epoch)?.len())));
+        counts.filter(|count| !matches!(count, Ok((_, 0)))).collect()
+    });
+    count.await
+}
+
 /// Splits the server's list into the wanted folders (INBOX first) and names the others.
-fn choose(context: &Context<'_>, listed: Vec<Listed>, ledger: &mut Ledger) -> (Vec<Listed>, Vec<MailboxName>) {
+fn choose(
+    context: &Context<'_>,
+    listed: Vec<Listed>,
+    ledger: &mut Ledger,
+) -> (Vec<Listed>, Vec<MailboxName>) {
     let names = listed.iter().map(|folder| folder.name.clone()).collect();
     let mut wanted = Vec::new();
     for folder in listed {
@@ -191,16 +225,18 @@ async fn follow_renames(
             .is_some_and(|status| epoch.is_some_and(|epoch| status.uid_validity != epoch.validity));
         mailbox.gone.is_none() && mailbox.live > 0 && (replaced || !still_listed.contains(&mailbox.name))
     };
-    let mut lost: Vec<Lost> = state.known.values().filter(lost_its_name).map(lost).collect();
+    let mut lost: Vec<Lost<MailboxId, EpochId>> =
+        state.known.values().filter(lost_its_name).filter_map(lost).collect();
     if lost.is_empty() {
         return Ok(());
     }
-    let is_fresh = |folder: &Listed| state.known.get(&folder.name).is_none_or(|mailbox| mailbox.gone.is_some());
+    let is_fresh =
+        |folder: &Listed| state.known.get(&folder.name).is_none_or(|mailbox| mailbox.gone.is_some());
     let fresh: Vec<usize> = (0..wanted.len()).filter(|&index| is_fresh(&wanted[index])).collect();
     for index in fresh {
         let folder = &wanted[index];
         let session = line.connect(context).await?;
-        let found = match confirm_rename(context, session, index, folder, &lost).await {
+        let found = match confirm_rename(context, session, folder, &lost).await {
             Ok(found) => found,
             Err(RunError::Remote(error)) if error.kind() == Kind::Refused => None,
             Err(RunError::Remote(error)) => {
@@ -223,40 +259,39 @@ async fn follow_renames(
     Ok(())
 }
 
-fn lost(mailbox: &MailboxInfo) -> Lost {
+fn lost(mailbox: &MailboxInfo) -> Option<Lost<MailboxId, EpochId>> {
     let epoch = mailbox.epoch.as_ref();
-    Lost {
+    Some(Lost {
         mailbox: mailbox.id,
+        epoch: epoch?.id,
         validity: epoch.and_then(|epoch| epoch.validity),
         object_id: mailbox.object_id.clone(),
         uid_next: epoch.and_then(|epoch| epoch.mark.as_ref()).and_then(|mark| mark.uid_next),
-    }
+    })
 }
 
 async fn confirm_rename(
     context: &Context<'_>,
     session: &mut Session,
-    index: usize,
     folder: &Listed,
-    lost: &[Lost],
-) -> Result<Option<archive::MailboxId>, RunError> {
+    lost: &[Lost<MailboxId, EpochId>],
+) -> Result<Option<MailboxId>, RunError> {
     let status = match &folder.status {
         Some(status) => status.clone(),
         None => session.status(&folder.name).await?,
     };
     let fresh = Fresh {
-        index,
         validity: status.uid_validity,
         object_id: status.object_id.clone(),
         uid_next: status.uid_next,
     };
-    let suspects: Vec<&Lost> = renames::suspects(&fresh, lost).collect();
+    let suspects: Vec<&Lost<MailboxId, EpochId>> = renames::suspects(&fresh, lost).collect();
     if suspects.is_empty() {
         return Ok(None);
     }
     session.examine(&folder.name, None).await?;
     for suspect in suspects {
-        if folder::has_the_messages_of(context, session, suspect.mailbox).await? {
+        if folder::has_the_messages_of(context, session, suspect.epoch).await? {
             return Ok(Some(suspect.mailbox));
         }
     }
@@ -279,7 +314,11 @@ async fn record_gone(
     for mailbox in gone {
         let id = mailbox.id;
         context.pipeline.ask(move |writer| writer.mailbox_gone(id)).await?;
-        let text = format!("{} is no longer on the server; its {} messages are kept", mailbox.name.text(), mailbox.live);
+        let text = format!(
+            "{} is no longer on the server; its {} messages are kept",
+            mailbox.name.text(),
+            mailbox.live
+        );
         ledger.warnings.push(text);
         ledger.suspicious |= context.job.limits.watchdog.folder_is_suspicious(mailbox.live, mailbox.live);
     }
@@ -310,12 +349,12 @@ impl Line {
     }
 
     async fn cut(&mut self, context: &Context<'_>, error: remote::Error) -> Result<(), RunError> {
-        self.cut_shared(context, error.into_shared()).await
+        self.cut_shared(context, Arc::new(error)).await
     }
 
     /// Drops the connection and waits before the next one, or gives the error back when waiting is
     /// no use: it is not a matter of time, or patience has ended.
-    async fn cut_shared(&mut self, context: &Context<'_>, error: std::sync::Arc<remote::Error>) -> Result<(), RunError> {
+    async fn cut_shared(&mut self, context: &Context<'_>, error: Arc<remote::Error>) -> Result<(), RunError> {
         self.session = None;
         self.fruitless_cuts += 1;
         let asked = match error.kind() {

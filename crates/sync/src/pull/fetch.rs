@@ -49,10 +49,13 @@ pub(crate) async fn bring(
     brought: &mut Brought,
     bytes_fetched: &mut u64,
 ) -> Result<(), RunError> {
-    let messages: HashMap<Uid, &Surveyed> = wanted.messages.iter().map(|message| (message.uid, message)).collect();
-    let in_bulk: Vec<_> = wanted.messages.iter().filter(|m| !alone.contains(m.uid)).map(|m| (m.uid, m.size)).collect();
+    let messages: HashMap<Uid, &Surveyed> =
+        wanted.messages.iter().map(|message| (message.uid, message)).collect();
+    let in_bulk: Vec<_> =
+        wanted.messages.iter().filter(|m| !alone.contains(m.uid)).map(|m| (m.uid, m.size)).collect();
     let plan::Orders { mut whole, sliced } = plan::orders(&in_bulk);
-    let mut singles: Vec<UidSet> = messages.keys().filter(|uid| alone.contains(**uid)).map(|&uid| [uid].into_iter().collect()).collect();
+    let mut singles: Vec<UidSet> =
+        messages.keys().filter(|uid| alone.contains(**uid)).map(|&uid| [uid].into_iter().collect()).collect();
     loop {
         let mut sink = WholeSink {
             context,

@@ -30,6 +30,7 @@ pub(super) struct FolderState<'a> {
     mailbox: MailboxId,
     listed: &'a Listed,
     known: Option<MailboxInfo>,
+    unproven: u64,
     may_match: bool,
     to_prove: &'a mut u64,
     suspects: Suspects,
@@ -52,6 +53,11 @@ impl<'a> FolderState<'a> {
         Self {
             mailbox,
             listed,
+            unproven: known
+                .as_ref()
+                .and_then(|known| account.unproven.get(&known.epoch?.id))
+                .copied()
+                .unwrap_or(0),
             known,
             may_match: account.may_match,
             to_prove: &mut account.to_prove,
@@ -76,9 +82,9 @@ impl<'a> FolderState<'a> {
         let epoch = known.epoch.as_ref()?;
         Some(HeldState {
             validity: epoch.validity,
-            mark: epoch.mark.clone(),
-            live: epoch.live,
-            unproven: epoch.unproven,
+            mark: epoch.mark,
+            live: known.live,
+            unproven: self.unproven,
         })
     }
 }
@@ -154,11 +160,17 @@ async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined
         let epoch = writer.epoch(mailbox, validity)?;
         let view = writer.view();
         let epochs = view.epochs(mailbox)?;
-        let mark = epochs.iter().find(|info| info.id == epoch).and_then(|info| info.mark.clone());
+        let mut leftovers = Vec::new();
+        for info in epochs.iter().filter(|info| info.id != epoch) {
+            if !view.held_uids(info.id)?.is_empty() {
+                leftovers.push(info.id);
+            }
+        }
+        let mark = epochs.iter().find(|info| info.id == epoch).and_then(|info| info.mark);
         Ok(Held {
             epoch,
             uids: view.held_uids(epoch)?,
-            leftovers: epochs.iter().filter(|info| info.id != epoch && info.live > 0).map(|info| info.id).collect(),
+            leftovers,
             troubles: view.troubles(epoch)?,
             unproven: view.unproven(epoch)?,
             modseq: mark.and_then(|mark| mark.highest_modseq),
@@ -220,7 +232,11 @@ async fn note_flags(
     Ok(())
 }
 
-async fn record_flags(context: &Context<'_>, epoch: EpochId, changes: Vec<FlagChange>) -> Result<u64, RunError> {
+async fn record_flags(
+    context: &Context<'_>,
+    epoch: EpochId,
+    changes: Vec<FlagChange>,
+) -> Result<u64, RunError> {
     let record = context.pipeline.ask(move |writer| {
         changes.iter().try_fold(0, |changed, change| {
             Ok(changed + u64::from(writer.set_flags(epoch, change.uid, &change.flags)?))
@@ -248,8 +264,9 @@ async fn catch_up(
         held.uids = held.uids.difference(&gone);
         context.pipeline.ask(move |writer| writer.vanished(epoch, &gone)).await?;
     }
-    let (now, skipped) = (context.run.number(), &folder.skipped);
-    let resting = held.troubles.iter().filter(|trouble| !message_is_due(trouble.attempts, trouble.last_run.number(), now));
+    let (now, skipped) = (context.run.get(), &folder.skipped);
+    let resting =
+        held.troubles.iter().filter(|trouble| !message_is_due(trouble.attempts, trouble.last_run.get(), now));
     let left_out: UidSet = resting.map(|trouble| trouble.uid).chain(skipped.iter()).collect();
     let mut missing = server.difference(&held.uids).difference(&left_out);
 
@@ -279,11 +296,12 @@ async fn catch_up(
     prove(context, session, folder, entry, held, server).await?;
     for window in plan::windows(&missing) {
         // A few new messages were surveyed a moment ago, to recognise them.
-        let messages = if window.difference(&surveyed_set).is_empty() && missing.len() <= plan::WINDOW_MESSAGES {
-            std::mem::take(&mut surveyed)
-        } else {
-            survey(session, &window).await?
-        };
+        let messages =
+            if window.difference(&surveyed_set).is_empty() && missing.len() <= plan::WINDOW_MESSAGES {
+                std::mem::take(&mut surveyed)
+            } else {
+                survey(session, &window).await?
+            };
         let wanted = Wanted { epoch, messages, prove: false };
         let octets = wanted.messages.iter().map(|message| message.size).sum();
         context.progress.folder_begins(&entry.folder, wanted.messages.len() as u64, octets);
@@ -345,7 +363,8 @@ async fn prove(
     server: &UidSet,
 ) -> Result<(), RunError> {
     let unproven = std::mem::take(&mut held.unproven).intersection(server).intersection(&held.uids);
-    let sample: UidSet = unproven.iter().take(usize::try_from(*folder.to_prove).unwrap_or(usize::MAX)).collect();
+    let sample: UidSet =
+        unproven.iter().take(usize::try_from(*folder.to_prove).unwrap_or(usize::MAX)).collect();
     if sample.is_empty() {
         return Ok(());
     }
@@ -372,10 +391,18 @@ async fn name_what_is_missing(
             let why = "the connection is cut whenever it is fetched".to_owned();
             note_failure(context, held.epoch, entry, uid, why).await?;
         } else if let Some(trouble) = trouble {
-            let why = format!("failed in {} runs, will be tried again later: {}", trouble.attempts, trouble.reason);
+            let why =
+                format!("failed in {} runs, will be tried again later: {}", trouble.attempts, trouble.reason);
             entry.skipped.push(Item { uid: uid.get(), why });
         } else {
-            note_failure(context, held.epoch, entry, uid, "the server lists it but does not send it".to_owned()).await?;
+            note_failure(
+                context,
+                held.epoch,
+                entry,
+                uid,
+                "the server lists it but does not send it".to_owned(),
+            )
+            .await?;
         }
     }
     Ok(())
@@ -390,24 +417,23 @@ async fn survey(session: &mut Session, uids: &UidSet) -> Result<Vec<Surveyed>, R
     Ok(messages)
 }
 
-/// Whether the mailbox that is open has the messages of this mailbox of the archive, by UID, size
+/// Whether the mailbox that is open has the messages of this epoch of the archive, by UID, size
 /// and INTERNALDATE: then it was renamed. Fetches no content.
 pub(super) async fn has_the_messages_of(
     context: &Context<'_>,
     session: &mut Session,
-    mailbox: MailboxId,
+    epoch: EpochId,
 ) -> Result<bool, RunError> {
-    let held = context.pipeline.ask(move |writer| {
-        let newest = writer.view().mailbox(mailbox)?.and_then(|info| info.epoch);
-        newest.map(|epoch| Ok((epoch.id, writer.view().held_uids(epoch.id)?))).transpose()
-    });
-    let Some((epoch, uids)) = held.await? else { return Ok(false) };
+    let uids = context.pipeline.ask(move |writer| writer.view().held_uids(epoch)).await?;
     for window in plan::windows(&uids) {
         let (Some(first), Some(last)) = (window.first(), window.last()) else { continue };
         let known = context.pipeline.ask(move |writer| writer.view().survey_in(epoch, first..=last)).await?;
         let known: Vec<_> = known.into_iter().map(|(uid, size, date, _)| (uid, size, date.unix())).collect();
         let now = survey(session, &window).await?;
-        let now: Vec<_> = now.into_iter().map(|message| (message.uid, message.size, message.internal_date.unix())).collect();
+        let now: Vec<_> = now
+            .into_iter()
+            .map(|message| (message.uid, message.size, message.internal_date.unix()))
+            .collect();
         if !renames::is_same(&known, &now) {
             return Ok(false);
         }

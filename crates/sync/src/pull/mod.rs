@@ -128,7 +128,13 @@ impl Context<'_> {
 /// brought before it failed is in the archive.
 ///
 /// The archive works on the calling thread; network and splitter have threads of their own.
-pub fn pull(writer: &mut Writer, job: &Job, clock: &dyn Clock, progress: &dyn Progress, stop: &Stop) -> Ledger {
+pub fn pull(
+    writer: &mut Writer,
+    job: &Job,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    stop: &Stop,
+) -> Ledger {
     let mut ledger = Ledger {
         account: job.account.clone(),
         protocol: "imap",
@@ -188,10 +194,10 @@ fn run(
     ledger.totals = Totals::of(&ledger.folders);
     ledger.finished = rfc3339(clock.unix_ms());
     let after = writer.view().totals(Some(account)).map_err(from_archive)?;
-    let lost = before.placements.saturating_sub(after.placements);
-    if job.limits.watchdog.account_is_suspicious(before.placements, lost) {
+    let lost = before.live.saturating_sub(after.live);
+    if job.limits.watchdog.account_is_suspicious(before.live, lost) {
         ledger.suspicious = true;
-        let text = format!("{lost} of {} messages of this account are no longer on the server", before.placements);
+        let text = format!("{lost} of {} messages of this account are no longer on the server", before.live);
         ledger.warnings.push(text);
     }
     let json = serde_json::to_string(&ledger).unwrap_or_default();
@@ -201,7 +207,8 @@ fn run(
 }
 
 fn outcome(ledger: &Ledger, error: Option<&RunError>) -> Outcome {
-    let disk = matches!(error, Some(RunError::Archive(_) | RunError::DiskReserve { .. } | RunError::PipelineGone));
+    let disk =
+        matches!(error, Some(RunError::Archive(_) | RunError::DiskReserve { .. } | RunError::PipelineGone));
     let some_folder_done = ledger.folders.iter().any(|folder| folder.error.is_none());
     if disk || !some_folder_done {
         Outcome::Failed

@@ -191,7 +191,11 @@ impl SplitterEnd {
         }
     }
 
-    fn sound(&self, uid: Uid, split: Result<SplitMessage, message::split::SplitError>) -> Option<SplitMessage> {
+    fn sound(
+        &self,
+        uid: Uid,
+        split: Result<SplitMessage, message::split::SplitError>,
+    ) -> Option<SplitMessage> {
         let note = |error: message::split::SplitError| {
             self.spoilt.lock().unwrap_or_else(PoisonError::into_inner).push((uid, error.to_string()));
         };
@@ -226,7 +230,10 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn attempt<R>(&mut self, task: impl FnOnce(&mut Writer) -> Result<R, archive::Error>) -> Result<R, RunError> {
+    fn attempt<R>(
+        &mut self,
+        task: impl FnOnce(&mut Writer) -> Result<R, archive::Error>,
+    ) -> Result<R, RunError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
@@ -248,7 +255,8 @@ impl<'a> Desk<'a> {
         let Arrived { epoch, uid, flags, internal_date, proves } = arrived;
         let _ = self.attempt(|writer| {
             writer.put_message(message)?;
-            if proves && writer.view().placement(epoch, uid)?.is_some_and(|held| held.message == message.key) {
+            if proves && writer.view().placement(epoch, uid)?.is_some_and(|held| held.message == message.key)
+            {
                 return writer.proven(epoch, &UidSet::from_iter([uid]));
             }
             let placement = NewPlacement { message: message.key, internal_date, flags, proof: Proof::Bytes };

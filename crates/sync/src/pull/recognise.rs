@@ -85,7 +85,8 @@ async fn ask_server(
         parts.entry(part).or_default().push(uid);
     }
     let requests = parts.into_iter().flat_map(|(part, uids)| {
-        let sets = uids.chunks(BATCH_MESSAGES).map(|uids| uids.iter().copied().collect()).collect::<Vec<UidSet>>();
+        let sets =
+            uids.chunks(BATCH_MESSAGES).map(|uids| uids.iter().copied().collect()).collect::<Vec<UidSet>>();
         sets.into_iter().map(move |uids| FetchRequest { uids, part })
     });
     let mut answers = Answers::default();
@@ -122,7 +123,10 @@ impl FetchSink for Answers {
 }
 
 /// The beginnings of the candidates, from the archive. A damaged candidate is no candidate.
-async fn beginnings(context: &Context<'_>, questions: &[Question]) -> Result<HashMap<MessageKey, Vec<u8>>, RunError> {
+async fn beginnings(
+    context: &Context<'_>,
+    questions: &[Question],
+) -> Result<HashMap<MessageKey, Vec<u8>>, RunError> {
     let mut wanted: HashMap<MessageKey, usize> = HashMap::new();
     for question in questions {
         if let Question::Start { stranger, candidates } = question {
@@ -131,7 +135,10 @@ async fn beginnings(context: &Context<'_>, questions: &[Question]) -> Result<Has
     }
     let read = context.pipeline.ask(move |writer| {
         let view = writer.view();
-        Ok(wanted.into_iter().filter_map(|(key, length)| Some((key, view.read_start(&key, length).ok()?))).collect())
+        Ok(wanted
+            .into_iter()
+            .filter_map(|(key, length)| Some((key, view.read_start(&key, length).ok()?)))
+            .collect())
     });
     read.await
 }
