@@ -1,6 +1,7 @@
 //! `verify`: prove that the archive is whole, and if it is not, say which messages are hit.
 
-use archive::{Damage, Depth, VerifyProgress, VerifyReport};
+use archive::{CatalogueFinding, Damage, Depth, MessageHit, VerifyProgress, VerifyReport};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Context;
 use crate::config::Config;
@@ -14,10 +15,11 @@ pub(super) fn run(context: &Context, quick: bool, accounts: &[String]) -> Result
     let config = context.config()?;
     let depth = if quick { Depth::Quick } else { Depth::Full };
     let wanted = (!accounts.is_empty()).then_some(accounts);
-    let bar = context.screen.bars().add(indicatif::ProgressBar::new(0).with_style(style()));
+    let bar = context.screen.bars().add(ProgressBar::new(0).with_style(style()));
     let report = archive::verify(&config.archive.path, depth, wanted, &mut |progress: VerifyProgress| {
-        bar.set_length(progress.total_bytes);
-        bar.set_position(progress.done_bytes);
+        bar.set_length(progress.messages_total);
+        bar.set_position(progress.messages);
+        bar.set_message(size(progress.bytes));
     });
     bar.finish_and_clear();
     let report = report?;
@@ -33,18 +35,29 @@ pub(super) fn run(context: &Context, quick: bool, accounts: &[String]) -> Result
     Ok(if whole { Exit::Done } else { Exit::Damaged })
 }
 
-fn style() -> indicatif::ProgressStyle {
-    indicatif::ProgressStyle::with_template(
-        "verify {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
-    )
-    .expect("the template is valid")
-    .progress_chars("=> ")
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("verify {bar:24} {pos}/{len} messages  {msg}  {eta} left")
+        .expect("the template is valid")
+        .progress_chars("=> ")
 }
 
+/// Whether everything is as it was written. A catalogue that cannot be used is made again by whoever
+/// needs it; one that says something else than the packs would give wrong answers.
 fn is_whole(report: &VerifyReport) -> bool {
-    report.damage.is_empty()
-        && report.messages_hit.is_empty()
-        && report.catalogue == archive::CatalogueState::Ok
+    report.is_whole() && !matches!(report.catalogue, CatalogueFinding::Differs { .. })
+}
+
+/// What is to be said of the catalogue, if anything.
+fn catalogue_remark(finding: &CatalogueFinding) -> Option<String> {
+    match finding {
+        CatalogueFinding::Ok => None,
+        CatalogueFinding::Differs { what } => Some(format!(
+            "the catalogue is not what the packs say ({what}); `restante rebuild` makes it again"
+        )),
+        CatalogueFinding::Unusable => {
+            Some("there is no catalogue that can be used; `restante rebuild` makes it again".to_owned())
+        }
+    }
 }
 
 /// Remembers the result for `status`. Who verifies need not be who backs up, so this may fail.
@@ -74,10 +87,10 @@ pub(super) fn damage_to_json(damage: &Damage) -> serde_json::Value {
 }
 
 fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::Value {
-    let hit = |hit: &archive::MessageHit| {
+    let hit = |hit: &MessageHit| {
         serde_json::json!({
             "id": hit.key.to_string(), "account": hit.account, "folder": hit.mailbox,
-            "uid": hit.uid.map(message::Uid::get), "subject": hit.subject, "why": hit.reason,
+            "uid": hit.uid.get(), "subject": hit.subject, "why": hit.reason,
         })
     };
     serde_json::json!({
@@ -88,7 +101,12 @@ fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::
         "messages": report.messages, "bytes": report.bytes,
         "damage": report.damage.iter().map(damage_to_json).collect::<Vec<_>>(),
         "messages_hit": report.messages_hit.iter().map(hit).collect::<Vec<_>>(),
-        "catalogue": if report.catalogue == archive::CatalogueState::Ok { "ok" } else { "differs" },
+        "catalogue": match report.catalogue {
+            CatalogueFinding::Ok => "ok",
+            CatalogueFinding::Differs { .. } => "differs",
+            CatalogueFinding::Unusable => "unusable",
+        },
+        "foreign_files": report.foreign_files,
     })
 }
 
@@ -105,7 +123,7 @@ fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
         ]);
         for hit in &report.messages_hit {
             let id: String = hit.key.to_string().chars().take(12).collect();
-            let uid = hit.uid.map(|uid| uid.to_string()).unwrap_or_default();
+            let uid = hit.uid.to_string();
             table.row([
                 hit.account.clone(),
                 hit.mailbox.clone(),
@@ -119,8 +137,11 @@ fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
     }
     std::io::Write::flush(&mut out)?;
     say_damage(context, &report.damage);
-    if report.catalogue != archive::CatalogueState::Ok {
-        context.screen.say("the catalogue is not what the packs say; `restante rebuild` makes it again");
+    if let Some(remark) = catalogue_remark(&report.catalogue) {
+        context.screen.say(&remark);
+    }
+    for file in &report.foreign_files {
+        context.say(&format!("not of this archive, ignored: {file}"));
     }
     let (messages, packs) = (count(report.messages), count(report.packs));
     let hit = count(report.messages_hit.len() as u64);
