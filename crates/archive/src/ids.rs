@@ -123,6 +123,13 @@ macro_rules! number {
         pub struct $name(pub(crate) $inner);
 
         impl $name {
+            /// From a number that was read where such numbers are kept. Whether there is such a thing is
+            /// seen when it is used.
+            #[must_use]
+            pub const fn from_number(number: $inner) -> Self {
+                Self(number)
+            }
+
             /// The number.
             #[must_use]
             pub const fn get(self) -> $inner {

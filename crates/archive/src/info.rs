@@ -133,6 +133,8 @@ pub struct EpochInfo {
     pub validity: Option<UidValidity>,
     /// What the server said when the mailbox was last completed.
     pub mark: Option<Mark>,
+    /// Live placements.
+    pub live: u64,
 }
 
 /// A message in a mailbox.

@@ -101,6 +101,14 @@ impl View<'_> {
         query::mailboxes(self.shelves.catalogue, account)
     }
 
+    /// One mailbox.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn mailbox(&self, mailbox: MailboxId) -> Result<Option<MailboxInfo>> {
+        query::mailbox(self.shelves.catalogue, mailbox)
+    }
+
     /// All epochs of a mailbox, oldest first.
     ///
     /// # Errors
@@ -158,6 +166,27 @@ impl View<'_> {
         range: RangeInclusive<Uid>,
     ) -> Result<Vec<(Uid, u64, InternalDate, MessageKey)>> {
         query::survey_in(self.shelves.catalogue, epoch, &range)
+    }
+
+    /// The same of placements that have ended, under UIDs that are not live now: a server that shows one
+    /// of them again shows the message again (L9).
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn past_in(
+        &self,
+        epoch: EpochId,
+        range: RangeInclusive<Uid>,
+    ) -> Result<Vec<(Uid, u64, InternalDate, MessageKey)>> {
+        query::past_in(self.shelves.catalogue, epoch, &range)
+    }
+
+    /// How many live placements of an account are not yet proven by their bytes.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn unproven_count(&self, account: AccountId) -> Result<u64> {
+        query::unproven_count(self.shelves.catalogue, account)
     }
 
     /// Live placements that were matched by their header and not yet proven by their bytes.

@@ -18,6 +18,25 @@ struct Seconds {
     offset_minutes: i16,
 }
 
+/// A moment as calendar and clock show it in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UtcTime {
+    /// Of the Gregorian calendar.
+    pub year: i64,
+    /// 1 to 12.
+    pub month: usize,
+    /// 1 to 31.
+    pub day: i64,
+    /// 0 is Sunday.
+    pub weekday: i64,
+    /// 0 to 23.
+    pub hour: i64,
+    /// 0 to 59.
+    pub minute: i64,
+    /// 0 to 59.
+    pub second: i64,
+}
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -62,6 +81,17 @@ impl InternalDate {
     #[must_use]
     pub fn unix(&self) -> Option<i64> {
         self.unix.map(|at| at.since_1970)
+    }
+
+    /// What calendar and clock showed in UTC, when the text could be read.
+    #[must_use]
+    pub fn utc(&self) -> Option<UtcTime> {
+        let since_1970 = self.unix()?;
+        let (days, second) = (since_1970.div_euclid(86_400), since_1970.rem_euclid(86_400));
+        let (year, month, day) = civil_from_days(days);
+        let weekday = (days + 4).rem_euclid(7);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        Some(UtcTime { year, month, day, weekday, hour, minute, second })
     }
 
     /// The zone that the server used, in minutes east of UTC, when the text could be read.
@@ -146,6 +176,13 @@ mod tests {
         assert_eq!(date.unix(), Some(837_596_665));
         assert_eq!(date.offset_minutes(), Some(-420));
         assert_eq!(InternalDate::parse(" 7-Jul-1996 02:44:25 +0000").unix(), Some(836_707_465));
+    }
+
+    #[test]
+    fn a_date_is_told_in_utc() {
+        let utc = InternalDate::parse("17-Jul-1996 20:44:25 -0700").utc();
+        let expected = UtcTime { year: 1996, month: 7, day: 18, weekday: 4, hour: 3, minute: 44, second: 25 };
+        assert_eq!(utc, Some(expected));
     }
 
     #[test]

@@ -121,29 +121,36 @@ pub(crate) fn mailboxes(from: &Connection, account: AccountId) -> Result<Vec<Mai
     let mut select = from
         .prepare_cached(&format!("SELECT {MAILBOX_COLUMNS} FROM mailboxes WHERE account = ?1 ORDER BY id"))?;
     let rows = select.query_map([account.0], mailbox_of_row)?;
-    let mut mailboxes = Vec::new();
-    for row in rows {
-        let MailboxRow { id, seen, gone } = row?;
-        let live: i64 = from
-            .prepare_cached("SELECT ifnull(sum(live), 0) FROM epochs WHERE mailbox = ?1")?
-            .query_row([id.0], |row| row.get(0))?;
-        mailboxes.push(MailboxInfo {
-            id,
-            name: seen.name,
-            attributes: seen.attributes,
-            special_use: seen.special_use,
-            subscribed: seen.subscribed,
-            object_id: seen.object_id,
-            selectable: seen.selectable,
-            gone,
-            epoch: newest_epoch(from, id)?,
-            live: live.cast_unsigned(),
-        });
-    }
-    Ok(mailboxes)
+    rows.map(|row| mailbox_info(from, row?)).collect()
 }
 
-const EPOCH_COLUMNS: &str = "id, validity, marked, uid_next, modseq, mark_messages";
+pub(crate) fn mailbox(from: &Connection, mailbox: MailboxId) -> Result<Option<MailboxInfo>> {
+    let mut select =
+        from.prepare_cached(&format!("SELECT {MAILBOX_COLUMNS} FROM mailboxes WHERE id = ?1"))?;
+    let row = select.query_row([mailbox.0], mailbox_of_row).optional()?;
+    row.map(|row| mailbox_info(from, row)).transpose()
+}
+
+fn mailbox_info(from: &Connection, row: MailboxRow) -> Result<MailboxInfo> {
+    let MailboxRow { id, seen, gone } = row;
+    let live: i64 = from
+        .prepare_cached("SELECT ifnull(sum(live), 0) FROM epochs WHERE mailbox = ?1")?
+        .query_row([id.0], |row| row.get(0))?;
+    Ok(MailboxInfo {
+        id,
+        name: seen.name,
+        attributes: seen.attributes,
+        special_use: seen.special_use,
+        subscribed: seen.subscribed,
+        object_id: seen.object_id,
+        selectable: seen.selectable,
+        gone,
+        epoch: newest_epoch(from, id)?,
+        live: live.cast_unsigned(),
+    })
+}
+
+const EPOCH_COLUMNS: &str = "id, validity, marked, uid_next, modseq, mark_messages, live";
 
 fn epoch_of_row(row: &Row<'_>) -> rusqlite::Result<EpochInfo> {
     let marked: bool = row.get(2)?;
@@ -156,6 +163,7 @@ fn epoch_of_row(row: &Row<'_>) -> rusqlite::Result<EpochInfo> {
         id: EpochId(row.get(0)?),
         validity: row.get::<_, Option<u32>>(1)?.and_then(UidValidity::new),
         mark: marked.then_some(mark),
+        live: row.get::<_, i64>(6)?.cast_unsigned(),
     })
 }
 
@@ -403,11 +411,23 @@ pub(crate) fn survey_in(
     epoch: EpochId,
     range: &RangeInclusive<Uid>,
 ) -> Result<Vec<SurveyRow>> {
-    let mut select = from.prepare_cached(
+    survey(
+        from,
         "SELECT p.place, m.size, m.prefix, m.rest, p.date, p.zone, p.raw_date
          FROM placements p JOIN messages m ON m.number = p.message
          WHERE p.place BETWEEN ?1 AND ?2 AND p.last_run IS NULL ORDER BY p.place",
-    )?;
+        epoch,
+        range,
+    )
+}
+
+fn survey(
+    from: &Connection,
+    select: &str,
+    epoch: EpochId,
+    range: &RangeInclusive<Uid>,
+) -> Result<Vec<SurveyRow>> {
+    let mut select = from.prepare_cached(select)?;
     let mut rows = select.query((place(epoch, range.start().get()), place(epoch, range.end().get())))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -416,6 +436,30 @@ pub(crate) fn survey_in(
         found.push((uid, size.cast_unsigned(), date_of_row(row, 4)?, key_of_row(row, 2)?));
     }
     Ok(found)
+}
+
+/// Placements that have ended, under UIDs that are not live now; of several under one UID the last.
+pub(crate) fn past_in(
+    from: &Connection,
+    epoch: EpochId,
+    range: &RangeInclusive<Uid>,
+) -> Result<Vec<SurveyRow>> {
+    survey(
+        from,
+        "SELECT p.place, m.size, m.prefix, m.rest, p.date, p.zone, p.raw_date
+         FROM placements p JOIN messages m ON m.number = p.message
+         WHERE p.place BETWEEN ?1 AND ?2 AND p.last_run IS NOT NULL ORDER BY p.place",
+        epoch,
+        range,
+    )
+}
+
+pub(crate) fn unproven_count(from: &Connection, account: AccountId) -> Result<u64> {
+    let mut select = from.prepare_cached(
+        "SELECT count(*) FROM placements p JOIN epochs e ON e.id = p.place >> 32
+         WHERE p.proof = 1 AND p.last_run IS NULL AND e.account = ?1",
+    )?;
+    Ok(select.query_row([account.0], |row| row.get::<_, i64>(0))?.cast_unsigned())
 }
 
 pub(crate) fn troubles(from: &Connection, epoch: EpochId) -> Result<Vec<TroubleInfo>> {

@@ -88,7 +88,9 @@ fn take(writer: &mut Writer, run: &mut Run, step: &Step) -> Result<()> {
             let proof = if matches!(step, Step::Mail { .. }) { Proof::Bytes } else { Proof::Header };
             writer.place(run.epoch, uid(at), NewPlacement { proof, ..placement(key, number) })
         }
-        Step::Flags { uid: at, flags: text } => writer.set_flags(run.epoch, uid(at), &flags(text)),
+        Step::Flags { uid: at, flags: text } => {
+            writer.set_flags(run.epoch, uid(at), &flags(text)).map(|_| ())
+        }
         Step::Vanish(first, count) => {
             writer.vanished(run.epoch, &uids(&format!("{first}:{}", first + count)))
         }
