@@ -261,7 +261,8 @@ fn i12_a_new_uidvalidity_is_matched_and_only_the_difference_fetched() {
 #[test]
 fn i12_a_match_that_was_wrong_is_found_by_its_bytes() {
     let world = World::new();
-    let shared = "Message-ID: <1@example.org>\r\nSubject: a draft\r\n\r\n".to_owned() + &"same words\r\n".repeat(300);
+    let shared =
+        "Message-ID: <1@example.org>\r\nSubject: a draft\r\n\r\n".to_owned() + &"same words\r\n".repeat(300);
     world.deliver("INBOX", format!("{shared}first end\r\n").as_bytes());
     world.pull(Behaviour::modern());
     // Another message of the same size, date and beginning, in a mailbox with new UIDs.
