@@ -230,7 +230,7 @@ fn maildir_and_mbox_hold_every_message() {
     let Some(world) = filled(Options::default(), "") else { return };
     let _ = world.run_now();
     for (format, pattern) in [("maildir", "cur"), ("mbox", "mbox")] {
-        let out = world.path(format);
+        let out = world.path(&format!("as {format}"));
         world.run(0, &["export", ACCOUNT, out.to_str().expect("a plain path"), "--format", format]);
         let (mut files, mut from_lines, mut folders) = (0, 0, vec![out]);
         while let Some(folder) = folders.pop() {

@@ -24,7 +24,7 @@ fn a_new_uidvalidity_costs_a_fraction_and_doubles_nothing() {
     assert_eq!(ledger["outcome"], "ok");
     let fetched = ledger["totals"]["bytes_fetched"].as_u64().expect("a number");
     assert!(fetched * 10 < full, "{fetched} of {full} octets were fetched again");
-    assert!(ledger["totals"]["matched_by_header"].as_u64() > Some(u64::from(MESSAGES) * 9 / 10));
+    assert!(ledger["totals"]["matched_by_header"].as_u64() > Some(u64::from(MESSAGES) * 7 / 10));
     world.assert_archive_equals_server();
 
     // Later runs prove the matches by their bytes, until none is left.

@@ -86,11 +86,6 @@ impl Directory {
         }
         Ok(Self { stream, blobs })
     }
-
-    /// The sum of the blobs' lengths.
-    pub(crate) fn plain_length(&self) -> u64 {
-        self.blobs.last().map_or(0, |blob| u64::from(blob.start) + u64::from(blob.length))
-    }
 }
 
 /// A block that is full, or as full as its commit lets it get.

@@ -13,7 +13,7 @@ pub struct ArchiveId(pub(crate) [u8; 16]);
 
 /// What a pack is known by: random, in its header and in its file name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PackId(pub(crate) [u8; 8]);
+pub(crate) struct PackId(pub(crate) [u8; 8]);
 
 /// One commit: its number, counted from 1, and the checksum that only this commit has, so that two
 /// histories with the same numbers can be told apart.
@@ -117,25 +117,10 @@ impl std::str::FromStr for CommitId {
 pub struct InvalidId;
 
 macro_rules! number {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+    ($(#[$doc:meta])* $visible:vis $name:ident($inner:ty)) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub(crate) $inner);
-
-        impl $name {
-            /// From a number that was read where such numbers are kept. Whether there is such a thing is
-            /// seen when it is used.
-            #[must_use]
-            pub const fn from_number(number: $inner) -> Self {
-                Self(number)
-            }
-
-            /// The number.
-            #[must_use]
-            pub const fn get(self) -> $inner {
-                self.0
-            }
-        }
+        $visible struct $name(pub(crate) $inner);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,27 +132,35 @@ macro_rules! number {
 
 number! {
     /// An account.
-    AccountId(u32)
+    pub AccountId(u32)
 }
 number! {
     /// A mailbox of an account. It stays the same when the mailbox is renamed.
-    MailboxId(u32)
+    pub MailboxId(u32)
 }
 number! {
     /// One run of one account. Order of runs is order of these numbers, never of clocks.
-    RunId(u32)
+    pub RunId(u32)
 }
 number! {
     /// One mailbox under one UIDVALIDITY. A UID has a meaning only within an epoch.
-    EpochId(u32)
+    pub EpochId(u32)
 }
 number! {
     /// A message in the journal and the catalogue, in the order in which messages came.
-    MessageNumber(u64)
+    pub(crate) MessageNumber(u64)
 }
 number! {
     /// A blob in the packs, in the order in which blobs came. It stays the same when the blob moves.
-    BlobNumber(u64)
+    pub(crate) BlobNumber(u64)
+}
+
+impl RunId {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
 }
 
 #[cfg(test)]

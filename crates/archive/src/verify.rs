@@ -332,7 +332,7 @@ fn tell_hits(known: &Connection, hits: &BTreeMap<MessageNumber, String>) -> Resu
     }
     let mut places = Vec::new();
     query::places_of(known, &|message| hits.contains_key(&message), &mut |message, at| {
-        places.push((message, at))
+        places.push((message, at));
     })?;
     let mut told = Vec::new();
     for (message, at) in places {

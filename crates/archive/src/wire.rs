@@ -97,11 +97,15 @@ impl<'b> Cursor<'b> {
 }
 
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+    loop {
+        let low = (number & 0x7f) as u8;
         number >>= 7;
+        if number == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
     }
-    out.push(number as u8);
 }
 
 pub(crate) fn put_signed(out: &mut Vec<u8>, number: i64) {

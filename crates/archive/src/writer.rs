@@ -541,10 +541,9 @@ impl Writer {
             self.failed = true;
             return Err(error);
         }
-        if self.journal.length() >= JOURNAL_FRAME_BYTES || self.journal.keys_are_full() {
-            if let Some((keys, records)) = self.journal.take() {
-                return self.stage.journal(keys, records).or_else(|_| self.fail());
-            }
+        let full = self.journal.length() >= JOURNAL_FRAME_BYTES || self.journal.keys_are_full();
+        if full && let Some((keys, records)) = self.journal.take() {
+            return self.stage.journal(keys, records).or_else(|_| self.fail());
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ pub(crate) fn first_difference(left: &Connection, right: &Connection) -> Result<
         let sql = format!("SELECT * FROM {table} ORDER BY {order}");
         let (mut left, mut right) = (left.prepare(&sql)?, right.prepare(&sql)?);
         let columns = left.column_count();
-        let names: Vec<String> = left.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = left.column_names().map(str::to_owned).collect();
         let (mut left, mut right) = (left.query([])?, right.query([])?);
         for number in 1u64.. {
             let (l, r) = (left.next()?, right.next()?);

@@ -308,7 +308,7 @@ fn put_seen(out: &mut Vec<u8>, seen: &MailboxSeen) {
     let bits = [utf8, seen.subscribed, seen.selectable, seen.special_use.is_some(), seen.object_id.is_some()];
     out.push(bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit)));
     put_bytes(out, seen.name.raw());
-    put_bytes(out, seen.name.delimiter().as_ref().map_or(&[], std::slice::from_ref));
+    put_bytes(out, seen.name.delimiter().as_slice());
     put_varint(out, seen.attributes.len() as u64);
     for text in seen.attributes.iter().chain(&seen.special_use).chain(&seen.object_id) {
         put_bytes(out, text.as_bytes());

@@ -60,7 +60,7 @@ impl PackHeader {
         let mut out = Vec::with_capacity(PACK_HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        out.extend_from_slice(&(PACK_HEADER_BYTES as u32).to_le_bytes());
+        out.extend_from_slice(&u32::try_from(PACK_HEADER_BYTES).unwrap_or(u32::MAX).to_le_bytes());
         out.extend_from_slice(&self.archive.0);
         out.extend_from_slice(&self.pack.0);
         out.extend_from_slice(&self.sequence.to_le_bytes());

@@ -118,7 +118,10 @@ fn d03_damage_before_valid_commits_loses_none_of_them() {
         assert!(found.is_superset(&(21..31).collect()), "flipped {at}: {found:?}");
         pull(&mut writer, 31..33);
         drop(writer);
-        assert_eq!(disk.read(&pack), bytes, "flipped {at}: the damaged pack is left as it is");
+        assert!(
+            disk.read(&pack).starts_with(&bytes),
+            "flipped {at}: nothing of the damaged pack is cut or changed"
+        );
     }
 }
 
@@ -161,7 +164,8 @@ fn d09_an_unreadable_block_hits_only_its_messages_and_verify_goes_on() {
     world.disk.set_faults(Faults { unreadable: Some(middle..middle + 10), ..Faults::default() });
     let report = verify_at(&world.place, Depth::Full, None, &mut |_| {}).unwrap();
     let hit: BTreeSet<u32> = report.messages_hit.iter().map(|hit| hit.uid.get()).collect();
-    assert!(!hit.is_empty() && hit.is_subset(&(11..21).collect()), "{hit:?}");
+    let unreadable: BTreeSet<u32> = all.difference(&readable(world.reader().view())).copied().collect();
+    assert!(!hit.is_empty() && hit == unreadable, "{hit:?} {unreadable:?}");
     assert_eq!(report.damage.len(), 1, "{:?}", report.damage);
     assert!(world.packs().contains(&pack));
 }

@@ -28,7 +28,7 @@ pub(crate) struct World {
 }
 
 /// Small packs and blocks, so that little mail makes many.
-pub(crate) const SMALL: WriterOptions = WriterOptions { pack_bytes: 20_000, block_bytes: 4_000, level: 3 };
+pub(crate) const SMALL: WriterOptions = WriterOptions { pack_bytes: 12_000, block_bytes: 4_000, level: 3 };
 
 impl World {
     pub(crate) fn new() -> Self {
