@@ -147,7 +147,7 @@ mod tests {
             let mut out = Vec::new();
             let quotes = write_quoted(&mut out, bytes.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), quoted);
-            assert_eq!(quotes as usize, quoted.len() - bytes.len());
+            assert_eq!(quotes, (quoted.len() - bytes.len()) as u64);
         }
     }
 

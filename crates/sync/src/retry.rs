@@ -14,7 +14,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The pause before connection attempt number `cut` (1 after the first cut), or `None` when it is
 /// time to give up. `asked` is what the server told us to wait; `jitter` is from 0 to 1.
 #[must_use]
-pub fn pause_after_cut(cut: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
+pub(crate) fn pause_after_cut(cut: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
     if cut > MAX_FRUITLESS_CUTS {
         return None;
     }
@@ -31,7 +31,7 @@ pub fn pause_after_cut(cut: u32, asked: Option<Duration>, jitter: f64) -> Option
 /// Whether a message that has failed in `attempts` runs, last in run `last_run`, is due again in
 /// run `now`: the intervals double, up to 64 runs.
 #[must_use]
-pub fn message_is_due(attempts: u32, last_run: u32, now: u32) -> bool {
+pub(crate) fn message_is_due(attempts: u32, last_run: u32, now: u32) -> bool {
     let interval = 1u32 << attempts.saturating_sub(1).min(6);
     now.saturating_sub(last_run) >= interval
 }

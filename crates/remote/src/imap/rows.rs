@@ -70,8 +70,7 @@ impl Session {
                 modseq: row.modseq,
             });
         };
-        let modseq = if self.capabilities.condstore { " MODSEQ" } else { "" };
-        let items = format!(" (UID FLAGS INTERNALDATE RFC822.SIZE{modseq})");
+        let items = " (UID FLAGS INTERNALDATE RFC822.SIZE)".to_owned();
         let mut hear = |row: Row| {
             let Some(uid) = row.uid.filter(|uid| uids.contains(*uid) && !done.contains(*uid)) else { return };
             // A message may come in several pieces; it is whole when all that was asked for is there.

@@ -110,17 +110,17 @@ pub(super) async fn pull(
 ) -> Result<(), RunError> {
     let held_state = folder.held_state();
     let status = folder.listed.status.as_ref().map(server_state);
-    if let (Some(held), Some(server), false) = (&held_state, &status, folder.opened_before) {
-        if plan::is_unchanged(server, held) {
-            entry.on_server = u64::from(server.messages);
-            entry.archived = held.live;
-            return Ok(());
-        }
+    if let (Some(held), Some(server), false) = (&held_state, &status, folder.opened_before)
+        && plan::is_unchanged(server, held)
+    {
+        entry.on_server = u64::from(server.messages);
+        entry.archived = held.live;
+        return Ok(());
     }
     folder.opened_before = true;
     let since = held_state.as_ref().and_then(|held| plan::resync_from(status.as_ref(), held));
     let since = since.map(|(validity, modseq)| Since { validity, modseq });
-    let opened = session.examine(&folder.listed.name, since.clone()).await?;
+    let opened = session.examine(&folder.listed.name, since).await?;
     let mut held = open_epoch(context, folder.mailbox, &opened).await?;
 
     let resynced = opened.resynced && since.is_some_and(|since| Some(since.validity) == opened.uid_validity);
