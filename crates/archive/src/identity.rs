@@ -92,7 +92,7 @@ pub fn init_at(place: &Place, surroundings: &dyn Surroundings) -> Result<Archive
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             disk.create_dir(dir).doing("create", dir)?;
-            if let Some(parent) = dir.parent() {
+            if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 disk.sync_dir(parent).doing("sync", parent)?;
             }
         }

@@ -92,6 +92,17 @@ pub struct Writer {
     _lock: Lock,
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A reader that closes last cannot empty the write-ahead log, so it goes first. What is left in
+        // the log is safe there; it only takes space.
+        self.reader = None;
+        if self.place.catalogue.is_some() && !self.network {
+            let _ = self.catalogue.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
+    }
+}
+
 impl Writer {
     /// Opens an archive for writing: takes the lock, brings the catalogue up to date, cuts a torn tail.
     ///

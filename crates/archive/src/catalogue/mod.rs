@@ -80,7 +80,7 @@ pub(crate) fn open_for_writing(path: Option<&Path>, mode: Mode, archive: Archive
         }
     }
     set(&connection, "synchronous", "normal")?;
-    set(&connection, "wal_autocheckpoint", 4000)?;
+    set(&connection, "wal_autocheckpoint", 1000)?;
     if user_version(&connection)? == 0 && is_empty(&connection)? {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         create_tables(&connection, archive)?;
@@ -150,7 +150,7 @@ fn prepare(connection: &Connection) -> Result<()> {
     // D7: reading commands need no byte of new space.
     set(connection, "temp_store", "memory")?;
     // Negative: in KiB.
-    set(connection, "cache_size", -16_384)
+    set(connection, "cache_size", -8_192)
 }
 
 fn set(connection: &Connection, pragma: &str, value: impl rusqlite::ToSql) -> Result<()> {

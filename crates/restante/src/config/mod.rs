@@ -95,7 +95,9 @@ impl Config {
             Err(problems) => return invalid(problems),
         };
         let mut problems = Vec::new();
-        let folder = file.parent().unwrap_or(Path::new(""));
+        // What is remembered of an archive's path must not depend on where the program was started.
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = absolute.parent().unwrap_or(Path::new(""));
         let mut root = Section::new("", document.get_ref(), 0..0, &mut problems);
         if !root.has("archive") {
             let missing = Problem::whole("`archive.path`: is missing");

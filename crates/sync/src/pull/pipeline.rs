@@ -25,7 +25,7 @@ use super::RunError;
 use crate::surroundings::Clock;
 
 /// Octets of messages between the wire and the archive. A larger message waits until it is alone.
-const BUDGET_BYTES: u32 = 24 << 20;
+const BUDGET_BYTES: u32 = 16 << 20;
 const PERMIT_BYTES: u32 = 1 << 10;
 
 /// When what has been put is made durable.
