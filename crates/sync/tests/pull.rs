@@ -143,7 +143,7 @@ fn an_unchanged_mailbox_of_many_folders_costs_a_handful_of_commands() {
 
 #[test]
 fn n01_a_cut_connection_costs_only_what_was_on_the_line() {
-    let world = World::with_messages(200);
+    let world = World::with_messages(800);
     let cut = |octets| Fault::new(Trigger::Sent(octets), Effect::Disconnect).first(2);
     let (ledger, server) = world.pull(Behaviour::modern().with_fault(cut(150_000)));
     world.assert_whole(&ledger);

@@ -180,7 +180,7 @@ fn d14_a_catalogue_that_is_gone_old_foreign_or_broken_is_made_anew() {
         &|| std::fs::write(&path, &foreign).unwrap(),
         &|| {
             std::fs::write(&path, b"not a database, but long enough to be looked at as if it were one")
-                .unwrap()
+                .unwrap();
         },
         &|| std::fs::write(&path, &new[..new.len() / 2]).unwrap(),
         &|| std::fs::write(&path, b"").unwrap(),

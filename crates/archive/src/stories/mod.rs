@@ -1,5 +1,6 @@
 //! Stories of the whole crate: what a user of it would notice.
 
+#![allow(clippy::cast_possible_truncation, reason = "the numbers of a test are small")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ops::ControlFlow;
@@ -90,7 +91,7 @@ pub(crate) fn mail(number: u32) -> Vec<u8> {
             format!("Line {line} of {number}: {:x}\r\n", u64::from(number * 77 + line).pow(3)).bytes(),
         );
     }
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         mail.extend_from_slice(b"\r\n");
         let seed = blake3::hash(&(number / 6).to_le_bytes());
         for line in 0..30u8 {
