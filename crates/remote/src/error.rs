@@ -185,7 +185,11 @@ impl Error {
             Self::Bye(refusal) => refusal.kind().unwrap_or(Kind::Network),
             Self::Login { refusal, .. } => refusal.kind().unwrap_or(Kind::Credentials),
             Self::NoMechanism { .. } => Kind::Credentials,
-            Self::Refused { refusal, .. } => refusal.kind().unwrap_or(Kind::Refused),
+            // One mailbox or message that cannot be read today says nothing about the connection.
+            Self::Refused { refusal, .. } => match refusal.kind() {
+                Some(limit @ Kind::Limit { .. }) => limit,
+                _ => Kind::Refused,
+            },
             Self::Bound { .. } | Self::Malformed { .. } => Kind::Protocol,
         }
     }

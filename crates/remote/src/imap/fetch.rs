@@ -145,9 +145,9 @@ impl Session {
             }
             let flow = match self.next().await? {
                 Event::Data(Data::Fetch(row)) => match self.bind(row, &mut flights) {
-                    Bound::Delivery(delivery) => sink.delivered(delivery).await,
-                    Bound::Nothing => ControlFlow::Continue(()),
-                    Bound::Unasked => {
+                    Found::Delivery(delivery) => sink.delivered(delivery).await,
+                    Found::Nothing => ControlFlow::Continue(()),
+                    Found::Unasked => {
                         unasked += 1;
                         if unasked > limits.unasked {
                             return Err(Error::Bound {
@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// Finds the request that a response answers.
-    fn bind(&mut self, mut row: Row, flights: &mut [Flight]) -> Bound {
+    fn bind(&mut self, mut row: Row, flights: &mut [Flight]) -> Found {
         let Some(body) = row.body.take() else {
             // Flags and date may come ahead of the body, or unasked for: kept only where awaited.
             if let Some(uid) = row.uid
@@ -186,7 +186,7 @@ impl Session {
                 let earlier = flight.pieces.remove(&uid);
                 flight.pieces.insert(uid, merge(earlier, row));
             }
-            return Bound::Nothing;
+            return Found::Nothing;
         };
         let uid = row.uid.or_else(|| alone(flights));
         let found = uid.and_then(|uid| {
@@ -196,15 +196,15 @@ impl Session {
         });
         let Some((uid, flight)) = found else {
             tracing::debug!(?uid, section = body.section, "dropped a body that cannot be told to a request");
-            return Bound::Unasked;
+            return Found::Unasked;
         };
         // NIL is an answer, but not a body.
-        let Some(bytes) = body.bytes else { return Bound::Nothing };
+        let Some(bytes) = body.bytes else { return Found::Nothing };
         flight.delivered.insert(uid);
         let row = merge(flight.pieces.remove(&uid), row);
         let part = flight.request.part;
         self.talk.was_asked_for(bytes.len());
-        Bound::Delivery(Delivery { uid, part, bytes, flags: row.flags, internal_date: row.internal_date })
+        Found::Delivery(Delivery { uid, part, bytes, flags: row.flags, internal_date: row.internal_date })
     }
 }
 
@@ -215,7 +215,7 @@ impl Flight {
 }
 
 /// What becomes of a FETCH response.
-enum Bound {
+enum Found {
     Delivery(Delivery),
     Nothing,
     Unasked,

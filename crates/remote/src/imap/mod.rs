@@ -9,8 +9,12 @@
 //! * `tokens` and `data` read mailbox data; `tolerance` holds what we forgive.
 //! * `login` makes a session; `list`, `mailbox`, `rows` and `fetch` are what it can do.
 //!
-//! After an error whose kind is not `Refused` (or when a call was dropped half-way) the connection
-//! is of no more use; a new session goes on where this one was.
+//! After any error but `Error::Refused`, or when a call was dropped half-way, the connection is of no
+//! more use; a new session goes on where this one was.
+//!
+//! Of async-imap this uses the connection, not the typed commands: imap-proto reads nested
+//! structures by recursion (ten thousand parentheses end the process), loses what a backup keeps
+//! (raw names, sizes beyond 32 bits), and async-imap would copy each body twice and log passwords.
 
 mod capabilities;
 mod command;

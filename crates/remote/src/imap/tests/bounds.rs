@@ -1,10 +1,13 @@
 //! Each bound of the table is passed once, and the clock runs out.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::super::script::{World, talk_within};
 use super::*;
-use crate::imap::{FetchRequest, Part};
+use crate::imap::{Delivery, FetchRequest, FetchSink, Part, Refusal};
 use crate::{Error, Kind, Limits, Security};
 
 /// What becomes of a NOOP that is answered so.
@@ -51,16 +54,12 @@ async fn i30_a_listing_without_end_is_bounded() {
 #[tokio::test]
 async fn bodies_that_nobody_asked_for_are_bounded() {
     struct Nobody;
-    impl crate::imap::FetchSink for Nobody {
-        async fn delivered(&mut self, _: crate::imap::Delivery) -> std::ops::ControlFlow<()> {
+    impl FetchSink for Nobody {
+        async fn delivered(&mut self, _: Delivery) -> ControlFlow<()> {
             panic!("nothing was asked for")
         }
 
-        async fn finished(
-            &mut self,
-            _: FetchRequest,
-            _: Option<crate::imap::Refusal>,
-        ) -> std::ops::ControlFlow<()> {
+        async fn finished(&mut self, _: FetchRequest, _: Option<Refusal>) -> ControlFlow<()> {
             panic!("nothing has ended")
         }
     }
@@ -148,4 +147,69 @@ async fn n12_the_end_of_tls_without_a_word_is_a_cut() {
     let error = world.play(script, async |mut session| session.recount().await.unwrap_err()).await.unwrap();
     assert!(matches!(error, Error::Cut { .. }), "{error}");
     assert!(error.to_string().contains("close_notify"), "{error}");
+}
+
+/// Takes everything.
+struct Everybody;
+
+impl FetchSink for Everybody {
+    async fn delivered(&mut self, _: Delivery) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    async fn finished(&mut self, _: FetchRequest, _: Option<Refusal>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Lines that make up a hostile server; the rest it makes of their order.
+const LINES: [&str; 28] = [
+    "r1 OK\\r\\n",
+    "r2 OK [READ-ONLY]\\r\\n",
+    "r2 NO [LIMIT] x\\r\\n",
+    "r3 OK\\r\\n",
+    "r3 BAD\\n",
+    "r4 OK\\r\\n",
+    "r5 NO [\\xc3\\xa9\\r\\n",
+    "r6 OK [MESSAGELIMIT 1]\\r\\n",
+    "r7 OK\\r\\n",
+    "r8 OK\\r\\n",
+    "x OK [ALERT]\\xc3\\xa9\\r\\n",
+    "+ \\r\\n",
+    "* 4294967295 EXISTS\\r\\n",
+    "* 3 EXISTS\\r\\n",
+    "* 0 EXPUNGE\\r\\n",
+    "* VANISHED 1:4294967295\\r\\n",
+    "* VANISHED (EARLIER) 4294967295:1,0\\r\\n",
+    "* OK [UIDNEXT 4294967295] x\\r\\n",
+    "* OK [UIDVALIDITY 0]\\xff\\r\\n",
+    "* OK [HIGHESTMODSEQ 18446744073709551615] x\\r\\n",
+    "* LIST () \"/\" {3}\\r\\n",
+    "* LSUB () NIL \"\\r\\n",
+    "* STATUS a (MESSAGES 4294967296)\\r\\n",
+    "* ESEARCH (TAG \"r3\") UID COUNT 3 ALL 1:3\\r\\n",
+    "* 1 FETCH (UID 4294967295 FLAGS () BODY[] {2}\\r\\nab)\\r\\n",
+    "* 1 FETCH (UID 2 RFC822.SIZE 18446744073709551616 BODY[]<0> NIL)\\r\\n",
+    "* 1 FETCH ((((\\r\\n",
+    "\\0\\xff{9}\\r\\n",
+];
+
+proptest! {
+    #[test]
+    fn n04_no_server_makes_a_session_panic_or_hang(
+        lines in prop::collection::vec(prop::sample::select(LINES.to_vec()), 0..40),
+    ) {
+        let script: String = lines.iter().map(|line| format!("S| {line}\n")).collect();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(talk_within(Limits::default(), "NAMESPACE ESEARCH", &script, async |mut session| {
+            let _ = session.list().await;
+            let _ = session.examine(&name("INBOX"), None).await;
+            let _ = session.uids().await;
+            let _ = session.survey(&set("1:3"), &mut |_| {}).await;
+            let requests = vec![FetchRequest { uids: set("1:3,4294967295"), part: Part::Whole }];
+            let _ = session.fetch(requests, &mut Everybody).await;
+            session.logout().await;
+        }));
+    }
 }
