@@ -428,7 +428,7 @@ impl<'r> Replay<'r> {
             reader.meta(&frame.header, frame.offset).is_ok()
                 && reader.stored_body(&frame.header, frame.offset).is_ok()
         };
-        commit.whole && commit.frames.iter().all(right)
+        commit.whole && commit.fields.own(&commit.frames).iter().all(right)
     }
 
     fn note(&mut self, file: &PackFile, offset: u64, what: String) {

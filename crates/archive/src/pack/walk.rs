@@ -59,21 +59,26 @@ pub(crate) enum Event {
     },
 }
 
+impl CommitFields {
+    /// Of these frames, in order, those that this commit names.
+    pub(crate) fn own<'f>(&self, frames: &'f [FrameAt]) -> &'f [FrameAt] {
+        &frames[frames.partition_point(|frame| frame.offset < self.first_offset)..]
+    }
+}
+
 /// A walk over one pack.
 pub(crate) struct Walk<'p> {
     pack: &'p PackReader,
     position: u64,
     limit: u64,
     frames: Vec<FrameAt>,
-    /// Where the frames of the next commit may begin.
-    last_commit_end: u64,
     finished: bool,
 }
 
 impl<'p> Walk<'p> {
     /// From `start`, where a commit has ended or the first frame begins, to `limit`.
     pub(crate) fn new(pack: &'p PackReader, start: u64, limit: u64) -> Self {
-        Self { pack, position: start, limit, frames: Vec::new(), last_commit_end: start, finished: false }
+        Self { pack, position: start, limit, frames: Vec::new(), finished: false }
     }
 
     /// What comes next; `None` after the end. Errors are those of reading, for which the caller stops.
@@ -130,15 +135,16 @@ impl<'p> Walk<'p> {
         let frames = std::mem::take(&mut self.frames);
         let whole = self.names_exactly(&fields, &frames);
         let seals = frames.iter().any(|frame| frame.header.kind == Kind::Seal);
-        self.last_commit_end = end;
         Event::Commit(FoundCommit { fields, check: frame.header.check, frames, whole, end, seals })
     }
 
-    /// C3: first offset, count and checksum of the frames agree.
+    /// C3: first offset, count and checksum of the commit's own frames agree. Frames before them have
+    /// lost their commit record; that a later commit was written shows that they count.
     fn names_exactly(&self, fields: &CommitFields, frames: &[FrameAt]) -> bool {
-        let checks: Vec<&[u8]> = frames.iter().map(|frame| &frame.header.check[..]).collect();
-        fields.first_offset == self.last_commit_end
-            && fields.frames == frames.len() as u64
+        let own = fields.own(frames);
+        let checks: Vec<&[u8]> = own.iter().map(|frame| &frame.header.check[..]).collect();
+        own.first().is_none_or(|first| first.offset == fields.first_offset)
+            && fields.frames == own.len() as u64
             && self.pack.key().checksum(&checks) == fields.frames_check
     }
 
