@@ -195,12 +195,22 @@ impl Memory {
         })
     }
 
-    /// Remembers how a verification went.
+    /// Remembers how a verification of this archive went, up to a commit. Where another archive is
+    /// remembered nothing is changed.
     ///
     /// # Errors
     /// When the state file cannot be written.
-    pub(crate) fn remember_verified(&self, archive: &Path, verified: Verified) -> Result<(), MemoryError> {
-        self.change(archive, |known| known.map(|known| Remembered { verified: Some(verified), ..known }))
+    pub(crate) fn remember_verified(
+        &self,
+        path: &Path,
+        (archive, commit): (ArchiveId, CommitId),
+        verified: Verified,
+    ) -> Result<(), MemoryError> {
+        self.change(path, |known| match known {
+            Some(known) if known.archive != archive => Some(known),
+            Some(known) => Some(Remembered { verified: Some(verified), ..known }),
+            None => Some(Remembered { path: absolute(path), archive, commit, verified: Some(verified) }),
+        })
     }
 
     fn change(
@@ -336,7 +346,11 @@ mod tests {
         memory(folder.path()).remember(archive, A, commit(7, 1)).unwrap();
         memory(folder.path()).remember(Path::new("/srv/other"), B, commit(1, 1)).unwrap();
         let verified = Verified { at: 5, depth: "full".into(), whole: true };
-        memory(folder.path()).remember_verified(archive, verified.clone()).unwrap();
+        let verify = |id, verified| {
+            memory(folder.path()).remember_verified(archive, (id, commit(7, 1)), verified).unwrap();
+        };
+        verify(A, verified.clone());
+        verify(B, Verified { at: 6, ..verified.clone() });
         memory(folder.path()).remember(archive, A, commit(8, 2)).unwrap();
         let recalled = memory(folder.path()).recall(Path::new("/srv/./mail")).unwrap().unwrap();
         assert_eq!((recalled.commit, recalled.verified), (commit(8, 2), Some(verified)));

@@ -50,7 +50,7 @@ fn three_commits() -> (World, PathBuf, Vec<usize>) {
 fn d02_a_pack_cut_at_any_byte_opens_as_its_last_whole_commit() {
     let (world, pack, ends) = three_commits();
     let whole = world.disk.read(&pack);
-    let step = if cfg!(debug_assertions) { 7 } else { 1 };
+    let step = if cfg!(debug_assertions) { 53 } else { 1 };
     for cut in (0..whole.len()).step_by(step).chain(ends.iter().flat_map(|end| [end - 1, *end, end + 1])) {
         if cut > whole.len() {
             continue;
@@ -95,7 +95,7 @@ fn d03_no_tail_is_cut_where_nobody_vouches_that_it_was_never_acknowledged() {
     let mut writer = world.writer();
     assert_eq!(readable(writer.view()), up_to(20));
     pull(&mut writer, 21..25);
-    assert_eq!(world.disk.read(&pack), bytes, "nothing is cut off");
+    assert!(world.disk.read(&pack) == bytes, "nothing is cut off");
     assert_eq!((readable(writer.view()), world.packs().len()), (up_to(24), 2));
     drop(writer);
     world.drop_catalogue();
@@ -106,7 +106,7 @@ fn d03_no_tail_is_cut_where_nobody_vouches_that_it_was_never_acknowledged() {
 fn d03_damage_before_valid_commits_loses_none_of_them() {
     let (world, pack, ends) = three_commits();
     let whole = world.disk.read(&pack);
-    let step = if cfg!(debug_assertions) { 41 } else { 3 };
+    let step = if cfg!(debug_assertions) { 101 } else { 3 };
     for at in (128..ends[1]).step_by(step) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x40;
@@ -132,8 +132,8 @@ fn d11_every_flipped_byte_of_a_pack_is_found_and_told() {
     let report = verify_at(&world.place, Depth::Full, None, &mut |_| {}).unwrap();
     assert!(report.is_whole());
     assert_eq!((report.messages, report.catalogue), (30, CatalogueFinding::Ok));
-    let step = if cfg!(debug_assertions) { 23 } else { 1 };
-    for at in (0..ends[2]).step_by(step).chain(0..128) {
+    let step = if cfg!(debug_assertions) { 97 } else { 1 };
+    for at in (0..ends[2]).step_by(step).chain((0..128).step_by(step / 16 + 1)) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x10;
         world.disk.write(&pack, &bytes);
@@ -299,7 +299,8 @@ fn d08_short_writes_are_gone_on_with() {
 
 /// Several sealed packs of a few mails each.
 fn many_packs() -> World {
-    let world = World::new();
+    let mut world = World::new();
+    world.options.pack_bytes = 9_000;
     let mut writer = world.writer();
     for commit in 0..8 {
         pull(&mut writer, commit * 10 + 1..commit * 10 + 11);

@@ -16,6 +16,7 @@ use crate::*;
 
 mod catalogue;
 mod crashes;
+mod example;
 mod history;
 mod reading;
 

@@ -28,8 +28,8 @@ use crate::net::deflate::Deflate;
 use crate::net::meter::{Counters, Meter};
 use crate::{Credentials, Endpoint, Error, Limits, Security};
 
-/// A password that must not be seen anywhere.
-pub(crate) const CANARY: &str = "canary-\"p\\w\"-7431";
+/// A password that must be quoted.
+const PASSWORD: &str = "canary-\"p\\w\"-7431";
 
 /// A server's identity, and what the client has to trust.
 pub(crate) struct Identity {
@@ -80,7 +80,7 @@ impl World {
                 extra_authorities: identity.pem.clone().into_bytes(),
                 extra_authorities_from: "ca.pem".to_owned(),
             },
-            credentials: Credentials { user: "me".to_owned(), password: CANARY.into() },
+            credentials: Credentials { user: "me".to_owned(), password: PASSWORD.into() },
             compress: false,
             identity,
         }

@@ -51,6 +51,11 @@ pub(super) fn run(context: &Context, what: &List) -> Result<Exit, Failure> {
 }
 
 #[derive(Serialize)]
+struct Accounts {
+    accounts: Vec<AccountRow>,
+}
+
+#[derive(Serialize)]
 struct AccountRow {
     account: String,
     protocol: String,
@@ -75,7 +80,7 @@ fn accounts(view: &View<'_>, as_json: bool) -> Result<(), Failure> {
     rows.sort_by(|a, b| a.account.cmp(&b.account));
     let mut out = stdout();
     if as_json {
-        return Ok(json::write(&mut out, &serde_json::json!({ "accounts": rows }))?);
+        return Ok(json::write(&mut out, &Accounts { accounts: rows })?);
     }
     let mut table = Table::new(&[
         ("account", Align::Left),
@@ -89,6 +94,12 @@ fn accounts(view: &View<'_>, as_json: bool) -> Result<(), Failure> {
     }
     table.write(&mut out)?;
     Ok(out.flush()?)
+}
+
+#[derive(Serialize)]
+struct Folders<'a> {
+    account: &'a str,
+    folders: Vec<FolderRow>,
 }
 
 #[derive(Serialize)]
@@ -118,8 +129,7 @@ fn folders(view: &View<'_>, account: &AccountInfo, deleted: bool, as_json: bool)
         .collect();
     let mut out = stdout();
     if as_json {
-        let document = serde_json::json!({ "account": account.name, "folders": rows });
-        return Ok(json::write(&mut out, &document)?);
+        return Ok(json::write(&mut out, &Folders { account: &account.name, folders: rows })?);
     }
     let mut table = Table::new(&[("folder", Align::Left), ("messages", Align::Right), ("", Align::Left)]);
     for row in rows {

@@ -152,10 +152,16 @@ fn fetched(ledger_json: &str) -> Option<u64> {
     ledger["totals"]["bytes_fetched"].as_u64()
 }
 
+/// The document of `--json`.
+#[derive(serde::Serialize)]
+struct Runs<'a> {
+    runs: &'a [Ledger],
+}
+
 fn report(context: &Context, ledgers: &[Ledger]) -> Result<(), Failure> {
     let mut out = stdout();
     if context.global.json {
-        json::write(&mut out, &serde_json::json!({ "runs": ledgers }))?;
+        json::write(&mut out, &Runs { runs: ledgers })?;
         return Ok(());
     }
     if !context.global.quiet || exit(ledgers) != Exit::Done {

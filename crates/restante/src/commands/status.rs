@@ -7,6 +7,7 @@ use std::io::Write;
 use archive::{AccountInfo, Archive, RunInfo, View};
 use message::escape::escape;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Context, read_archive};
 use crate::config::Config;
@@ -46,6 +47,7 @@ struct LastRun {
     /// `interrupted` where the run was cut off or is still going on.
     outcome: String,
     suspicious: bool,
+    warnings: Vec<String>,
     error: Option<String>,
     #[serde(skip)]
     started_at: i64,
@@ -149,19 +151,30 @@ fn of_account(view: &View<'_>, account: &AccountInfo, now: i64) -> Result<Accoun
     })
 }
 
+/// A run that a person can rely on: whole, and nothing odd about it.
 fn is_good(run: &RunInfo) -> bool {
-    run.outcome.as_deref() == Some("ok")
+    run.outcome.as_deref() == Some("ok") && !is_suspicious(&ledger(run))
+}
+
+fn is_suspicious(ledger: &Value) -> bool {
+    ledger["suspicious"].as_bool().unwrap_or(false)
+}
+
+/// The run's ledger; null where it has none.
+fn ledger(run: &RunInfo) -> Value {
+    run.ledger_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
 fn last_run(run: &RunInfo) -> LastRun {
-    let ledger: serde_json::Value =
-        run.ledger_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let ledger = ledger(run);
     let started_at = run.started_ms.div_euclid(1_000);
+    let warnings = ledger["warnings"].as_array().into_iter().flatten();
     LastRun {
         started: rfc3339(started_at),
         finished: run.finished_ms.and_then(|ms| rfc3339(ms.div_euclid(1_000))),
         outcome: run.outcome.clone().unwrap_or_else(|| "interrupted".to_owned()),
-        suspicious: ledger["suspicious"].as_bool().unwrap_or(false),
+        suspicious: is_suspicious(&ledger),
+        warnings: warnings.filter_map(|warning| warning.as_str().map(str::to_owned)).collect(),
         error: ledger["error"].as_str().map(str::to_owned),
         started_at,
     }
@@ -229,8 +242,13 @@ fn write(out: &mut impl Write, status: &Status, now: i64) -> std::io::Result<()>
         writeln!(out)?;
     }
     for account in &status.accounts {
-        if let Some(error) = account.last_run.as_ref().and_then(|run| run.error.as_ref()) {
-            writeln!(out, "{}: {}", escape(&account.account), escape(error))?;
+        let name = escape(&account.account);
+        let Some(run) = &account.last_run else { continue };
+        if let Some(error) = &run.error {
+            writeln!(out, "{name}: {}", escape(error))?;
+        }
+        for warning in &run.warnings {
+            writeln!(out, "{name}: warning: {}", escape(warning))?;
         }
     }
     write_archive(out, &status.archive, now)
@@ -269,5 +287,80 @@ fn write_archive(out: &mut impl Write, archive: &ArchiveStatus, now: i64) -> std
     match &archive.warning {
         Some(warning) => writeln!(out, "warning: {}", escape(warning)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
+
+    use archive::{Writer, WriterOptions};
+
+    use super::*;
+
+    const STARTED_MS: i64 = 1_795_420_800_000;
+
+    /// A run as the archive gives it back; without `outcome` it was cut off.
+    fn run(outcome: Option<&str>, ledger_json: &str) -> RunInfo {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archive");
+        archive::init(&path).unwrap();
+        let mut writer = Writer::open(&path, WriterOptions::default()).unwrap();
+        let account = writer.account("work", "imap").unwrap();
+        let run = writer.begin_run(account, STARTED_MS).unwrap();
+        if let Some(outcome) = outcome {
+            writer.end_run(run, outcome, STARTED_MS + 9_000, ledger_json).unwrap();
+        }
+        writer.commit().unwrap();
+        writer.view().runs(account, 1).unwrap().remove(0)
+    }
+
+    fn shown(status: &Status, now: i64) -> String {
+        let mut out = Vec::new();
+        write(&mut out, status, now).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_run_is_good_when_it_is_whole_and_not_odd() {
+        assert!(is_good(&run(Some("ok"), r#"{"suspicious":false}"#)));
+        assert!(!is_good(&run(Some("ok"), r#"{"suspicious":true}"#)));
+        assert!(!is_good(&run(Some("partial"), "{}")) && !is_good(&run(None, "")));
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_is_called_interrupted() {
+        let last = last_run(&run(None, ""));
+        assert_eq!((last.outcome.as_str(), last.finished), ("interrupted", None));
+        assert_eq!(last.started.as_deref(), Some("2026-11-23T08:00:00Z"));
+    }
+
+    #[test]
+    fn an_account_that_never_ran_and_an_archive_that_is_not_there_are_said() {
+        let account = AccountStatus { account: "work".into(), configured: true, ..AccountStatus::default() };
+        let archive = ArchiveStatus { path: "/srv/mail".into(), ..ArchiveStatus::default() };
+        let text = shown(&Status { accounts: vec![account], archive }, 0);
+        assert!(text.contains("never") && text.contains("no schedule"), "{text}");
+        assert!(text.contains("archive /srv/mail: not begun yet"), "{text}");
+    }
+
+    #[test]
+    fn a_server_s_words_do_not_reach_the_terminal_raw() {
+        let ledger = r#"{"error":"\u001b[2J\nforged","warnings":["\u202e\r\nforged"]}"#;
+        let evil = "\u{1b}]0;x\u{7}\nforged".to_owned();
+        let account = AccountStatus {
+            account: evil.clone(),
+            last_run: Some(last_run(&run(Some("partial"), ledger))),
+            ..AccountStatus::default()
+        };
+        let archive = ArchiveStatus {
+            path: evil.clone(),
+            id: Some("a".into()),
+            warning: Some(evil),
+            ..ArchiveStatus::default()
+        };
+        let text = shown(&Status { accounts: vec![account], archive }, 1_795_420_900);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
     }
 }

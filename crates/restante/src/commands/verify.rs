@@ -23,16 +23,15 @@ pub(super) fn run(context: &Context, quick: bool, accounts: &[String]) -> Result
     });
     bar.finish_and_clear();
     let report = report?;
-    let whole = is_whole(&report);
     if wanted.is_none() {
-        note(&config, quick, whole);
+        note(&config, quick, &report)?;
     }
     if context.global.json {
         json::write(&mut stdout(), &document(&config, quick, &report))?;
     } else {
         write(context, &report)?;
     }
-    Ok(if whole { Exit::Done } else { Exit::Damaged })
+    Ok(if is_whole(&report) { Exit::Done } else { Exit::Damaged })
 }
 
 fn style() -> ProgressStyle {
@@ -61,17 +60,20 @@ fn catalogue_remark(finding: &CatalogueFinding) -> Option<String> {
 }
 
 /// Remembers the result for `status`. Who verifies need not be who backs up, so this may fail.
-fn note(config: &Config, quick: bool, whole: bool) {
+fn note(config: &Config, quick: bool, report: &VerifyReport) -> Result<(), Failure> {
     let path = &config.archive.path;
+    let Some(archive) = archive::identify(path)? else { return Ok(()) };
     let verified = Verified {
         at: jiff::Timestamp::now().as_second(),
         depth: if quick { "quick" } else { "full" }.to_owned(),
-        whole,
+        whole: is_whole(report),
     };
-    let noted = Memory::open(path).and_then(|memory| memory.remember_verified(path, verified));
+    let which = (archive, report.last_commit);
+    let noted = Memory::open(path).and_then(|memory| memory.remember_verified(path, which, verified));
     if let Err(error) = noted {
         tracing::warn!("the result will not be in `status`: {}", chain(&error));
     }
+    Ok(())
 }
 
 /// Names each place that is not what was written.

@@ -145,8 +145,7 @@ impl Config {
             if let PasswordSource::Inline(_) = account.password
                 && let Err(error) = self.is_private()
             {
-                let message =
-                    format!("account \"{name}\": `password`: stands in a file of which this holds: {error}");
+                let message = format!("account \"{name}\": `password`: {error}");
                 problems.push(Problem::at(account.places.password.clone(), message));
             }
             if let Some(path) = &account.tls_ca_file

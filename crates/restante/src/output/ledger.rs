@@ -1,4 +1,5 @@
-//! The ledger of a run for people: one line an account, one a folder that needs a word, and why.
+//! The ledger of a run for people: a line for each folder, the account's sums, and what is missing and
+//! why.
 //! The JSON form is the engine's own.
 
 use std::io::{self, Write};

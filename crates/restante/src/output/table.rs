@@ -118,6 +118,14 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_an_endless_table_is_escaped_too() {
+        let mut out = Vec::new();
+        let columns = [(4, Align::Right), (0, Align::Left)];
+        line(&mut out, &columns, &["7", "\u{1b}[31m\r\nforged\u{202e}"]).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "   7  \\u{1b}[31m\\r\\nforged\\u{202e}\n");
+    }
+
+    #[test]
     fn a_cell_cannot_break_out_of_its_line() {
         let mut table = Table::new(&[("subject", Align::Left)]);
         table.row(["a\r\nb\u{1b}]0;x\u{7}\u{202e}c".into()]);
