@@ -20,5 +20,6 @@ mod watchdog;
 pub use filter::{FolderFilter, InvalidGlob};
 pub use ledger::{FolderLedger, Item, Ledger, Outcome, Totals, rfc3339};
 pub use pull::{Job, PullLimits, probe, pull};
+pub use retry::Patience;
 pub use surroundings::{Clock, Progress, Stop, SystemClock};
 pub use watchdog::Watchdog;

@@ -5,25 +5,67 @@
 
 use std::time::Duration;
 
-/// After this many cuts with not one message gained in between, the account's run gives up.
-const MAX_FRUITLESS_CUTS: u32 = 5;
-/// A server may ask us to wait; within a run we wait no longer than this.
-const MAX_WAIT: Duration = Duration::from_secs(300);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// What is borne from a server. `Patience::default()` is right for all servers that we know of.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// After this many cuts in a row with not one message gained, the account's run gives up.
+    pub cuts: u32,
+    /// The pause after the first cut; each next is twice as long.
+    pub first_pause: Duration,
+    /// A server may ask us to wait; when it asks for more than this, the run ends and a later one
+    /// goes on.
+    pub longest_wait: Duration,
+    /// Cuts during one message after which it is fetched by itself.
+    pub cuts_before_alone: u32,
+    /// Cuts during one message after which it is fetched in slices.
+    pub cuts_before_slices: u32,
+    /// Cuts during one message after which it is left out of the run.
+    pub cuts_before_skipped: u32,
+    /// The run ends after so much time; a later one goes on.
+    pub run: Duration,
+}
 
-/// The pause before connection attempt number `cut` (1 after the first cut), or `None` when it is
-/// time to give up. `asked` is what the server told us to wait; `jitter` is from 0 to 1.
-#[must_use]
-pub(crate) fn pause_after_cut(cut: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
-    if cut > MAX_FRUITLESS_CUTS {
-        return None;
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            cuts: 5,
+            first_pause: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(300),
+            cuts_before_alone: 1,
+            cuts_before_slices: 2,
+            cuts_before_skipped: 3,
+            run: Duration::from_secs(3 * 86_400),
+        }
     }
-    match asked {
-        Some(wait) if wait > MAX_WAIT => None,
-        Some(wait) => Some(wait),
-        None => {
-            let full = FIRST_PAUSE * 2u32.pow(cut.min(8));
-            Some(full.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+}
+
+/// Why a connection is to be made anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    /// It broke.
+    Broken,
+    /// The server wants us to slow down, and perhaps said how long to wait.
+    Throttled(Option<Duration>),
+}
+
+/// A server that wants us to slow down without saying for how long gets so many times the usual pause.
+const THROTTLED_FACTOR: u32 = 8;
+
+impl Patience {
+    /// The pause before connection attempt number `cut` (1 after the first cut), or `None` when it
+    /// is time to give up. `jitter` is from 0 to 1.
+    #[must_use]
+    pub(crate) fn pause(&self, cut: u32, cause: Cause, jitter: f64) -> Option<Duration> {
+        if cut > self.cuts {
+            return None;
+        }
+        let full = self.first_pause.saturating_mul(2u32.pow(cut.saturating_sub(1).min(8)));
+        let jittered = |pause: Duration| pause.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
+        match cause {
+            Cause::Throttled(Some(wait)) if wait > self.longest_wait => None,
+            Cause::Throttled(Some(wait)) => Some(wait),
+            Cause::Throttled(None) => Some(jittered(full.saturating_mul(THROTTLED_FACTOR))),
+            Cause::Broken => Some(jittered(full)),
         }
     }
 }
@@ -42,17 +84,23 @@ mod tests {
 
     #[test]
     fn pauses_grow_until_patience_ends() {
-        let pauses: Vec<_> = (1..=6).map(|cut| pause_after_cut(cut, None, 1.0)).collect();
-        let seconds: Vec<_> = pauses.iter().flatten().map(Duration::as_secs).collect();
-        assert_eq!(seconds, [1, 2, 4, 8, 16]);
-        assert_eq!(pauses[5], None);
+        let patience = Patience::default();
+        let seconds = |cause| {
+            let pauses = (1..=6).map(|cut| patience.pause(cut, cause, 1.0));
+            pauses.map(|pause| pause.map(|pause| pause.as_secs())).collect::<Vec<_>>()
+        };
+        assert_eq!(seconds(Cause::Broken), [Some(1), Some(2), Some(4), Some(8), Some(16), None]);
+        assert_eq!(seconds(Cause::Throttled(None)), [Some(8), Some(16), Some(32), Some(64), Some(128), None]);
+        let jittered = patience.pause(3, Cause::Broken, 0.0);
+        assert_eq!(jittered, Some(Duration::from_secs(2)), "many accounts do not come back in step");
     }
 
     #[test]
-    fn a_server_that_asks_for_patience_gets_it_within_reason() {
-        let wait = |seconds| pause_after_cut(1, Some(Duration::from_secs(seconds)), 0.0);
-        assert_eq!(wait(120), Some(Duration::from_secs(120)));
-        assert_eq!(wait(3_600), None);
+    fn i21_a_server_that_asks_for_patience_gets_it_within_reason() {
+        let patience = Patience::default();
+        let wait = |millis| patience.pause(1, Cause::Throttled(Some(Duration::from_millis(millis))), 0.0);
+        assert_eq!(wait(299_609), Some(Duration::from_millis(299_609)), "what Gmail asks for");
+        assert_eq!(wait(3_600_000), None);
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::error::Error;
 pub enum Part {
     /// All of it.
     Whole,
+    /// All of it, asked for in the simplest form there is, without flags and date: for servers that
+    /// refuse or misread the longer form.
+    Plain,
     /// Octets from `offset` on, at most `length`; fewer at the message's end.
     Slice {
         /// From 0.
@@ -38,7 +41,7 @@ pub enum Part {
 impl Part {
     fn item(self) -> String {
         match self {
-            Self::Whole => "BODY.PEEK[]".to_owned(),
+            Self::Whole | Self::Plain => "BODY.PEEK[]".to_owned(),
             Self::Slice { offset, length } => format!("BODY.PEEK[]<{offset}.{length}>"),
             Self::Header => "BODY.PEEK[HEADER]".to_owned(),
         }
@@ -48,7 +51,7 @@ impl Part {
     fn fits(self, body: &Body) -> bool {
         let length = body.bytes.as_ref().map_or(0, Bytes::len);
         match self {
-            Self::Whole => body.section.is_empty() && body.origin.is_none(),
+            Self::Whole | Self::Plain => body.section.is_empty() && body.origin.is_none(),
             Self::Slice { offset, length: most } => {
                 body.section.is_empty() && body.origin == Some(offset) && length as u64 <= u64::from(most)
             }
@@ -230,12 +233,12 @@ fn alone(flights: &[Flight]) -> Option<Uid> {
 }
 
 fn fetch_command(request: &FetchRequest) -> Command {
+    let command = Command::new("UID FETCH").uids(&request.uids);
+    if request.part == Part::Plain {
+        return command.text(" ").text(&request.part.item());
+    }
     // A slice after the first needs no flags and no date again; asking alike keeps it simple.
-    Command::new("UID FETCH")
-        .uids(&request.uids)
-        .text(" (UID FLAGS INTERNALDATE ")
-        .text(&request.part.item())
-        .text(")")
+    command.text(" (UID FLAGS INTERNALDATE ").text(&request.part.item()).text(")")
 }
 
 fn refusal(status: Outcome, answer: &Answer) -> Option<Refusal> {

@@ -3,7 +3,8 @@
 //! A cut costs what was on the line and nothing else: what had arrived is committed, the connection
 //! is made anew after a pause that grows, and the folder goes on with what is still missing. Patience
 //! ends only after several cuts in a row without one message gained. A message during whose fetch the
-//! connection is cut again and again is fetched alone, then left out by name.
+//! connection is cut again and again is fetched alone, then in slices, then left out by name. A
+//! server that says that we ask too much is given time, and then asked for one thing at a time.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -20,15 +21,20 @@ use super::{Context, RunError};
 use crate::ledger::{FolderLedger, Ledger};
 use crate::plan::ServerState;
 use crate::renames::{self, Fresh, Lost};
-use crate::retry;
+use crate::retry::Cause;
 
-/// Cuts during one message after which it is fetched alone.
-const CUTS_BEFORE_ALONE: u32 = 1;
-/// Cuts during one message after which it is left out of this run.
-const CUTS_BEFORE_SKIPPED: u32 = 3;
+/// What the ledger says of a folder while it is worked on.
+const UNFINISHED: &str = "not finished in this run";
 
 /// Pulls every wanted folder. The ledger is filled as far as the run comes.
-pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
+pub(super) async fn pull(context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
+    let limit = context.job.limits.patience.run;
+    let work = pull_all(context, ledger);
+    // Within the run nothing waits for ever; this is for a server that is merely slow without end.
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(RunError::TimeUp(limit)))
+}
+
+async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
     if is_plain_and_remote(&context.job.endpoint) {
         ledger.warnings.push("the connection is not encrypted (allow_plaintext)".to_owned());
     }
@@ -66,22 +72,23 @@ pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Resul
 
     for (position, folder) in wanted.iter().enumerate() {
         let name = folder.name.text();
-        let mut entry = FolderLedger::new(name.clone());
-        let result = one_folder(&context, &mut line, folder, &mut state, &mut entry).await;
+        // In its place from the beginning, so that it is true also when the run ends half-way.
+        ledger.folders[position].error = Some(UNFINISHED.to_owned());
+        let entry = &mut ledger.folders[position];
+        let result = one_folder(&context, &mut line, folder, &mut state, entry).await;
+        match &result {
+            Err(error) => entry.error = Some(error.to_string()),
+            Ok(()) => entry.error = entry.error.take().filter(|error| error != UNFINISHED),
+        }
+        let (bytes_fetched, vanished) = (entry.bytes_fetched, entry.vanished);
         context.progress.folder_ends(&name);
-        context.fetched_before += entry.bytes_fetched;
+        context.fetched_before += bytes_fetched;
         let watchdog = &context.job.limits.watchdog;
         let before = state.known.get(&folder.name).map_or(0, |mailbox| mailbox.live);
-        if watchdog.folder_is_suspicious(before, entry.vanished) {
+        if watchdog.folder_is_suspicious(before, vanished) {
             ledger.suspicious = true;
-            ledger
-                .warnings
-                .push(format!("{name}: {} of {before} messages vanished from the server", entry.vanished));
+            ledger.warnings.push(format!("{name}: {vanished} of {before} messages vanished from the server"));
         }
-        if let Err(error) = &result {
-            entry.error = Some(error.to_string());
-        }
-        ledger.folders[position] = entry;
         result?;
     }
     line.hang_up().await;
@@ -180,7 +187,7 @@ async fn one_folder(
         }
         // What has arrived is made durable, so that the folder goes on from there.
         context.pipeline.commit().await?;
-        folder.note_cut(CUTS_BEFORE_ALONE, CUTS_BEFORE_SKIPPED);
+        folder.note_cut(&context.job.limits.patience);
         line.cut_shared(context, error).await?;
     }
 }
@@ -330,14 +337,20 @@ async fn record_gone(
 struct Line {
     session: Option<Session>,
     fruitless_cuts: u32,
+    /// The server has asked us to slow down: one command at a time for the rest of the run.
+    throttled: bool,
 }
 
 impl Line {
     async fn connect(&mut self, context: &Context<'_>) -> Result<&mut Session, RunError> {
         while self.session.is_none() {
             let job = context.job;
+            let mut limits = job.limits.remote.clone();
+            if self.throttled {
+                limits.commands_in_flight = 1;
+            }
             let opened = tokio::select! {
-                opened = Session::open(&job.endpoint, &job.credentials, &job.limits.remote) => opened,
+                opened = Session::open(&job.endpoint, &job.credentials, &limits) => opened,
                 () = context.stop.wait() => return Err(RunError::Stopped),
             };
             match opened {
@@ -357,12 +370,13 @@ impl Line {
     async fn cut_shared(&mut self, context: &Context<'_>, error: Arc<remote::Error>) -> Result<(), RunError> {
         self.session = None;
         self.fruitless_cuts += 1;
-        let asked = match error.kind() {
-            Kind::Limit { wait } => wait,
-            Kind::Network | Kind::Protocol => None,
+        let cause = match error.kind() {
+            Kind::Limit { wait } => Cause::Throttled(wait),
+            Kind::Network | Kind::Protocol => Cause::Broken,
             _ => return Err(RunError::Remote(error)),
         };
-        let Some(pause) = retry::pause_after_cut(self.fruitless_cuts, asked, dice()) else {
+        self.throttled |= matches!(cause, Cause::Throttled(_));
+        let Some(pause) = context.job.limits.patience.pause(self.fruitless_cuts, cause, dice()) else {
             return Err(RunError::Remote(error));
         };
         tracing::warn!(account = %context.job.account, %error, pause_ms = pause.as_millis(), "connection lost; trying again");
@@ -390,9 +404,9 @@ fn dice() -> f64 {
 pub(super) struct Suspects(HashMap<Uid, u32>);
 
 impl Suspects {
-    /// The connection was cut when these were still on their way. The first of them is the likeliest.
-    pub(super) fn note(&mut self, missing: &UidSet) {
-        if let Some(uid) = missing.first() {
+    /// The connection was cut when this one was on its way, if any was.
+    pub(super) fn note(&mut self, on_its_way: Option<Uid>) {
+        if let Some(uid) = on_its_way {
             *self.0.entry(uid).or_default() += 1;
         }
     }

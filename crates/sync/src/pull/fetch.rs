@@ -1,15 +1,22 @@
-//! Bringing the wanted messages of a mailbox: in bulk, with several commands in flight; then, for
-//! what did not come, again with fewer at a time, down to one message alone.
+//! Bringing the wanted messages of a mailbox: in bulk, newest first, with several commands in
+//! flight; then, for what did not come, again with fewer at a time, down to one message.
+//!
+//! What still does not come is asked for once more with no other command under way and in the
+//! simplest form there is (`BODY.PEEK[]`), for servers are known that answer without UIDs, or
+//! refuse the longer form. A message during which the connection broke is fetched alone; if it
+//! breaks again, in slices, twice, and is taken only if both times gave the same octets.
 //!
 //! Every message that is asked for ends in one of three lists: delivered (it is on its way through
 //! the pipeline), absent (the server said OK and sent nothing) or refused (the server's words). None
-//! is ever left out silently.
+//! is ever left out silently. A refusal that means "slow down" is none of a message's: it ends the
+//! work, and the account waits.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use archive::EpochId;
-use message::{Flags, InternalDate, Uid, UidSet};
+use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
+use remote::Kind;
 use remote::imap::{Delivery, FetchRequest, FetchSink, Part, Refusal, Session, Surveyed};
 
 use super::pipeline::{Arrived, Pipeline};
@@ -18,6 +25,12 @@ use crate::plan::{self, SLICE_BYTES};
 
 /// Slices of one message that are asked for at a time: bounds what a wrong size can cost.
 const SLICES_AT_A_TIME: u64 = 8;
+/// Slices of a message that could not be had whole: small, so that a fault that sits at one place of
+/// it, or strikes after so many octets, leaves some room.
+const SMALL_SLICE_BYTES: u32 = 256 << 10;
+/// Messages of one window that are asked for a last time, each by itself: bounds the round trips
+/// that a server can make us spend on what it does not give.
+const MOST_LAST_TRIES: usize = 1_000;
 /// A message that goes on beyond so many octets is not a message.
 const MAX_MESSAGE_BYTES: u64 = 1 << 40;
 
@@ -29,6 +42,43 @@ pub(crate) struct Brought {
     pub(crate) absent: UidSet,
     /// The server refused them, each by itself.
     pub(crate) refused: Vec<(Uid, String)>,
+    /// What is being asked for, one set a command, in this order.
+    asked: Vec<UidSet>,
+    /// Whose command is complete.
+    answered: UidSet,
+}
+
+impl Brought {
+    /// Which message was on its way when the connection was cut: the first that is missing of the
+    /// oldest command without an answer.
+    pub(crate) fn on_its_way(&self) -> Option<Uid> {
+        let missing = |set: &UidSet| set.difference(&self.delivered).difference(&self.answered).first();
+        self.asked.iter().find_map(missing)
+    }
+
+    fn asks(&mut self, sets: &[UidSet]) {
+        self.asked = sets.to_vec();
+        self.answered = UidSet::new();
+    }
+}
+
+/// Messages during which the connection was cut before.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts {
+    /// Once: they come after the others, each by itself.
+    pub(crate) alone: UidSet,
+    /// More often: they come last, in slices.
+    pub(crate) in_slices: UidSet,
+}
+
+impl Doubts {
+    /// Those about these messages.
+    pub(crate) fn among(&self, messages: &[Surveyed]) -> Self {
+        let those = |doubtful: &UidSet| {
+            messages.iter().map(|message| message.uid).filter(|uid| doubtful.contains(*uid)).collect()
+        };
+        Self { alone: those(&self.alone), in_slices: those(&self.in_slices) }
+    }
 }
 
 /// What is wanted of one mailbox.
@@ -39,54 +89,109 @@ pub(crate) struct Wanted {
     pub(crate) prove: bool,
 }
 
-/// Fetches all that is wanted. `alone` are messages during which the connection was cut before: they
-/// come last and one at a time. `brought` is filled also when an error ends the work.
+/// Fetches all that is wanted. `brought` is filled also when an error ends the work.
 pub(crate) async fn bring(
     context: &Context<'_>,
     session: &mut Session,
     wanted: &Wanted,
-    alone: &UidSet,
+    doubts: &Doubts,
     brought: &mut Brought,
     bytes_fetched: &mut u64,
 ) -> Result<(), RunError> {
     let messages: HashMap<Uid, &Surveyed> =
         wanted.messages.iter().map(|message| (message.uid, message)).collect();
-    let in_bulk: Vec<_> =
-        wanted.messages.iter().filter(|m| !alone.contains(m.uid)).map(|m| (m.uid, m.size)).collect();
-    let plan::Orders { mut whole, sliced } = plan::orders(&in_bulk);
-    let mut singles: Vec<UidSet> =
-        messages.keys().filter(|uid| alone.contains(**uid)).map(|&uid| [uid].into_iter().collect()).collect();
-    loop {
+    let is_doubtful = |uid| doubts.alone.contains(uid) || doubts.in_slices.contains(uid);
+    let newest_first = wanted.messages.iter().rev();
+    let in_bulk: Vec<_> = newest_first.filter(|m| !is_doubtful(m.uid)).map(|m| (m.uid, m.size)).collect();
+    let plan::Orders { whole, sliced } = plan::orders(&in_bulk);
+    let mut bringing = Bringing { context, session, wanted, messages, brought, bytes_fetched };
+
+    let mut unanswered = bringing.in_bulk(whole).await?;
+    for &(uid, size) in &sliced {
+        bringing.in_slices(uid, size).await?;
+    }
+    for uid in doubts.alone.difference(&doubts.in_slices).iter() {
+        unanswered.extend(bringing.in_bulk(vec![UidSet::from_iter([uid])]).await?);
+    }
+    bringing.a_last_time(unanswered).await?;
+    for uid in doubts.in_slices.iter() {
+        bringing.in_agreeing_slices(uid).await?;
+    }
+    Ok(())
+}
+
+/// A message that did not come, and the server's words if it refused it.
+type Unanswered = (Uid, Option<Refusal>);
+
+/// The work of [`bring`].
+struct Bringing<'a, 'c> {
+    context: &'a Context<'c>,
+    session: &'a mut Session,
+    wanted: &'a Wanted,
+    messages: HashMap<Uid, &'a Surveyed>,
+    brought: &'a mut Brought,
+    bytes_fetched: &'a mut u64,
+}
+
+impl Bringing<'_, '_> {
+    /// Whole messages, in fewer and fewer at a time. Gives back what did not come when asked for by
+    /// itself.
+    async fn in_bulk(&mut self, mut whole: Vec<UidSet>) -> Result<Vec<Unanswered>, RunError> {
+        let mut unanswered = Vec::new();
+        while !whole.is_empty() {
+            let failures = self.once(whole, Part::Whole).await?;
+            whole = failures.again;
+            unanswered.extend(failures.unanswered);
+        }
+        Ok(unanswered)
+    }
+
+    /// Each by itself, with nothing else under way, in the simplest form.
+    async fn a_last_time(&mut self, unanswered: Vec<Unanswered>) -> Result<(), RunError> {
+        for (number, (uid, refusal)) in unanswered.into_iter().enumerate() {
+            let mut left = vec![(uid, refusal)];
+            if number < MOST_LAST_TRIES {
+                left = self.once(vec![UidSet::from_iter([uid])], Part::Plain).await?.unanswered;
+            }
+            for (uid, refusal) in left {
+                match refusal {
+                    Some(refusal) => self.brought.refused.push((uid, refusal.to_string())),
+                    None => self.brought.absent.insert(uid),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn once(&mut self, sets: Vec<UidSet>, part: Part) -> Result<Failures, RunError> {
+        self.brought.asks(&sets);
         let mut sink = WholeSink {
-            context,
-            wanted,
-            messages: &messages,
-            brought: &mut *brought,
-            bytes_fetched: &mut *bytes_fetched,
-            again: Vec::new(),
+            context: self.context,
+            wanted: self.wanted,
+            messages: &self.messages,
+            brought: &mut *self.brought,
+            bytes_fetched: &mut *self.bytes_fetched,
+            failures: Failures::default(),
             ended_by: None,
         };
-        let requests = whole.drain(..).map(|uids| FetchRequest { uids, part: Part::Whole }).collect();
-        let result = session.fetch(requests, &mut sink).await;
-        let WholeSink { again, ended_by, .. } = sink;
+        let requests = sets.into_iter().map(|uids| FetchRequest { uids, part }).collect();
+        let result = self.session.fetch(requests, &mut sink).await;
+        let WholeSink { failures, ended_by, .. } = sink;
         if let Some(ended_by) = ended_by {
             return Err(ended_by);
         }
         result?;
-        whole = again;
-        if whole.is_empty() {
-            match singles.pop() {
-                Some(single) => whole.push(single),
-                None => break,
-            }
-        }
+        Ok(failures)
     }
-    for (uid, size) in sliced {
-        if let Some(message) = messages.get(&uid) {
-            bring_in_slices(context, session, wanted, message, size, brought, bytes_fetched).await?;
-        }
-    }
-    Ok(())
+}
+
+/// What did not come.
+#[derive(Default)]
+struct Failures {
+    /// What must be asked for again, in smaller sets.
+    again: Vec<UidSet>,
+    /// What was asked for by itself.
+    unanswered: Vec<Unanswered>,
 }
 
 struct WholeSink<'a, 'c> {
@@ -95,8 +200,7 @@ struct WholeSink<'a, 'c> {
     messages: &'a HashMap<Uid, &'a Surveyed>,
     brought: &'a mut Brought,
     bytes_fetched: &'a mut u64,
-    /// What must be asked for again, in smaller sets.
-    again: Vec<UidSet>,
+    failures: Failures,
     ended_by: Option<RunError>,
 }
 
@@ -105,7 +209,9 @@ impl FetchSink for WholeSink<'_, '_> {
         *self.bytes_fetched += delivery.bytes.len() as u64;
         // Nobody asked for it, or it came twice: the first answer stands.
         let Some(message) = self.messages.get(&delivery.uid) else { return ControlFlow::Continue(()) };
-        if self.brought.delivered.contains(delivery.uid) {
+        // No octets of a message that is said to have some: as good as no answer.
+        let is_hollow = delivery.bytes.is_empty() && message.size > 0;
+        if is_hollow || self.brought.delivered.contains(delivery.uid) {
             return ControlFlow::Continue(());
         }
         let sent = self.pass_on(message, delivery).await;
@@ -114,16 +220,30 @@ impl FetchSink for WholeSink<'_, '_> {
 
     async fn finished(&mut self, request: FetchRequest, refused: Option<Refusal>) -> ControlFlow<()> {
         let missing = request.uids.difference(&self.brought.delivered);
+        self.brought.answered.extend_from(&request.uids);
         let single = missing.first().filter(|_| request.uids.len() == 1);
         match (refused, single) {
             _ if missing.is_empty() => {}
-            (Some(refusal), Some(uid)) => self.brought.refused.push((uid, refusal.to_string())),
-            (None, Some(uid)) => self.brought.absent.insert(uid),
-            (Some(_), None) => self.again.extend(plan::halves(&missing)),
-            (None, None) => self.again.extend(missing.iter().map(|uid| UidSet::from_iter([uid]))),
+            (Some(refusal), _) if is_throttling(&refusal) => {
+                return self.end_with(Err(throttled(&request.uids, refusal)));
+            }
+            (refusal, Some(uid)) => self.failures.unanswered.push((uid, refusal)),
+            (Some(_), None) => self.failures.again.extend(plan::halves(&missing)),
+            (None, None) => {
+                self.failures.again.extend(missing.iter().map(|uid| UidSet::from_iter([uid])));
+            }
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The server wants less of everything, not less of this message.
+fn is_throttling(refusal: &Refusal) -> bool {
+    matches!(refusal.kind(), Some(Kind::Limit { .. }))
+}
+
+fn throttled(uids: &UidSet, refusal: Refusal) -> RunError {
+    remote::Error::Refused { command: format!("UID FETCH {uids}"), refusal }.into()
 }
 
 impl WholeSink<'_, '_> {
@@ -157,65 +277,101 @@ fn arrived(wanted: &Wanted, message: &Surveyed, flags: Option<Flags>, date: Opti
     }
 }
 
-/// A large message, in slices that follow each other without a gap; the first one that is shorter
-/// than asked for is the last. The size that the server told is only a hint.
-async fn bring_in_slices(
-    context: &Context<'_>,
-    session: &mut Session,
-    wanted: &Wanted,
-    message: &Surveyed,
-    size: u64,
-    brought: &mut Brought,
-    bytes_fetched: &mut u64,
-) -> Result<(), RunError> {
-    let slice = u64::from(SLICE_BYTES);
-    let mut sink = SliceSink {
-        context,
-        pipeline: &context.pipeline,
-        uid: message.uid,
-        offset: 0,
-        state: SliceState::Open,
-        bytes_fetched,
-        ended_by: None,
-    };
-    while matches!(sink.state, SliceState::Open) {
-        let start = sink.offset;
-        // One more than the size needs, so that a message that ends where a slice ends is seen to end.
-        let left = (size.saturating_sub(start) / slice + 1).clamp(1, SLICES_AT_A_TIME);
-        let request = |n| {
-            let part = Part::Slice { offset: start + n * slice, length: SLICE_BYTES };
-            FetchRequest { uids: UidSet::from_iter([message.uid]), part }
+impl Bringing<'_, '_> {
+    /// A large message, in slices that follow each other without a gap; the first one that is
+    /// shorter than asked for is the last. The size that the server told is only a hint.
+    async fn in_slices(&mut self, uid: Uid, size: u64) -> Result<(), RunError> {
+        let read = self.read_slices(uid, size, SLICE_BYTES, true).await?;
+        self.end_of_slices(uid, read.state)
+    }
+
+    /// A message that could not be had otherwise: read in slices once to know its hash, and once
+    /// more to keep it, if it is the same.
+    async fn in_agreeing_slices(&mut self, uid: Uid) -> Result<(), RunError> {
+        let Some(size) = self.messages.get(&uid).map(|message| message.size) else { return Ok(()) };
+        let first = self.read_slices(uid, size, SMALL_SLICE_BYTES, false).await?;
+        if !matches!(first.state, SliceState::Complete) {
+            return self.end_of_slices(uid, first.state);
+        }
+        let second = self.read_slices(uid, size, SMALL_SLICE_BYTES, true).await?;
+        let agrees = first.key == second.key || !matches!(second.state, SliceState::Complete);
+        let why = "the connection is cut when it is fetched whole, and in slices it is another one each time";
+        let state = if agrees { second.state } else { SliceState::Refused(why.to_owned()) };
+        self.end_of_slices(uid, state)
+    }
+
+    /// Reads a message in slices to its end; with `keep` they go into the pipeline, whose message
+    /// is then to be ended or aborted.
+    async fn read_slices(
+        &mut self,
+        uid: Uid,
+        size: u64,
+        slice_bytes: u32,
+        keep: bool,
+    ) -> Result<Slices, RunError> {
+        self.brought.asks(&[UidSet::from_iter([uid])]);
+        let slice = u64::from(slice_bytes);
+        let mut sink = SliceSink {
+            context: self.context,
+            pipeline: Some(&self.context.pipeline).filter(|_| keep),
+            uid,
+            slice_bytes,
+            offset: 0,
+            hasher: blake3::Hasher::new(),
+            state: SliceState::Open,
+            bytes_fetched: &mut *self.bytes_fetched,
+            ended_by: None,
         };
-        let result = session.fetch((0..left).map(request).collect(), &mut sink).await;
-        if let Some(error) = sink.ended_by.take() {
-            return Err(error);
+        while matches!(sink.state, SliceState::Open) {
+            let start = sink.offset;
+            // One more than the size needs, so that a message that ends where a slice ends is seen to end.
+            let left = (size.saturating_sub(start) / slice + 1).clamp(1, SLICES_AT_A_TIME);
+            let request = |n| {
+                let part = Part::Slice { offset: start + n * slice, length: slice_bytes };
+                FetchRequest { uids: UidSet::from_iter([uid]), part }
+            };
+            let result = self.session.fetch((0..left).map(request).collect(), &mut sink).await;
+            let ended_by = sink.ended_by.take().or_else(|| result.err().map(RunError::from));
+            if let Some(error) = ended_by {
+                self.context.pipeline.abort_slices()?;
+                return Err(error);
+            }
+            if sink.offset == start && matches!(sink.state, SliceState::Open) {
+                // Not one octet more. If something came before, that was all of it.
+                sink.state = if start > 0 { SliceState::Complete } else { SliceState::Absent };
+            } else if sink.offset > MAX_MESSAGE_BYTES {
+                sink.state = SliceState::Refused("it does not end".to_owned());
+            }
         }
-        if let Err(error) = result {
-            context.pipeline.abort_slices()?;
-            return Err(error.into());
-        }
-        if sink.offset == start && matches!(sink.state, SliceState::Open) {
-            // Not one octet more. If something came before, that was all of it.
-            sink.state = if start > 0 { SliceState::Complete } else { SliceState::Absent };
-        } else if sink.offset > MAX_MESSAGE_BYTES {
-            sink.state = SliceState::Refused("it does not end".to_owned());
-        }
+        let hollow = sink.offset == 0 && size > 0 && matches!(sink.state, SliceState::Complete);
+        let state = if hollow { SliceState::Absent } else { sink.state };
+        Ok(Slices { state, key: MessageKey::from(sink.hasher.finalize()) })
     }
-    match sink.state {
-        SliceState::Complete => {
-            context.pipeline.end_of_slices(arrived(wanted, message, None, None))?;
-            brought.delivered.insert(message.uid);
+
+    fn end_of_slices(&mut self, uid: Uid, state: SliceState) -> Result<(), RunError> {
+        let pipeline = &self.context.pipeline;
+        match (state, self.messages.get(&uid)) {
+            (SliceState::Complete, Some(message)) => {
+                pipeline.end_of_slices(arrived(self.wanted, message, None, None))?;
+                self.brought.delivered.insert(uid);
+            }
+            (SliceState::Refused(why), _) => {
+                pipeline.abort_slices()?;
+                self.brought.refused.push((uid, why));
+            }
+            (SliceState::Absent | SliceState::Open | SliceState::Complete, _) => {
+                pipeline.abort_slices()?;
+                self.brought.absent.insert(uid);
+            }
         }
-        SliceState::Absent | SliceState::Open => {
-            context.pipeline.abort_slices()?;
-            brought.absent.insert(message.uid);
-        }
-        SliceState::Refused(why) => {
-            context.pipeline.abort_slices()?;
-            brought.refused.push((message.uid, why));
-        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// A message read in slices.
+struct Slices {
+    state: SliceState,
+    key: MessageKey,
 }
 
 enum SliceState {
@@ -227,9 +383,12 @@ enum SliceState {
 
 struct SliceSink<'a, 'c> {
     context: &'a Context<'c>,
-    pipeline: &'a Pipeline,
+    /// Where the slices go, if they are to be kept.
+    pipeline: Option<&'a Pipeline>,
     uid: Uid,
+    slice_bytes: u32,
     offset: u64,
+    hasher: blake3::Hasher,
     state: SliceState,
     bytes_fetched: &'a mut u64,
     ended_by: Option<RunError>,
@@ -243,13 +402,17 @@ impl FetchSink for SliceSink<'_, '_> {
             return ControlFlow::Continue(());
         }
         let length = delivery.bytes.len();
-        if length > SLICE_BYTES as usize {
+        if length > self.slice_bytes as usize {
             self.state = SliceState::Refused("the server sent more than was asked for".to_owned());
             return ControlFlow::Continue(());
         }
-        let sent = match self.pipeline.room(length).await {
-            Ok(share) => self.pipeline.slice(delivery.bytes, share),
-            Err(error) => Err(error),
+        self.hasher.update(&delivery.bytes);
+        let sent = match self.pipeline {
+            None => Ok(()),
+            Some(pipeline) => match pipeline.room(length).await {
+                Ok(share) => pipeline.slice(delivery.bytes, share),
+                Err(error) => Err(error),
+            },
         };
         if let Err(error) = sent.and_then(|()| self.context.may_go_on(*self.bytes_fetched)) {
             self.ended_by = Some(error);
@@ -257,14 +420,18 @@ impl FetchSink for SliceSink<'_, '_> {
         }
         self.context.progress.message(length as u64);
         self.offset += length as u64;
-        if length < SLICE_BYTES as usize {
+        if length < self.slice_bytes as usize {
             self.state = SliceState::Complete;
         }
         ControlFlow::Continue(())
     }
 
-    async fn finished(&mut self, _request: FetchRequest, refused: Option<Refusal>) -> ControlFlow<()> {
+    async fn finished(&mut self, request: FetchRequest, refused: Option<Refusal>) -> ControlFlow<()> {
         if let (Some(refusal), SliceState::Open) = (refused, &self.state) {
+            if is_throttling(&refusal) {
+                self.ended_by = Some(throttled(&request.uids, refusal));
+                return ControlFlow::Break(());
+            }
             self.state = SliceState::Refused(refusal.to_string());
         }
         ControlFlow::Continue(())

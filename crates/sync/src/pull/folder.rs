@@ -11,13 +11,13 @@ use message::{ModSeq, Uid, UidSet};
 use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
 
 use super::account::{AccountState, Suspects, server_state};
-use super::fetch::{Brought, Wanted, bring};
+use super::fetch::{Brought, Doubts, Wanted, bring};
 use super::recognise::recognise;
 use super::{Context, RunError};
 use crate::ledger::{FolderLedger, Item};
 use crate::plan::{self, HeldState};
 use crate::renames;
-use crate::retry::message_is_due;
+use crate::retry::{Patience, message_is_due};
 
 /// Rounds of catching up with a mailbox that changes while it is pulled; then the next run goes on.
 const MAX_ROUNDS: u32 = 3;
@@ -34,10 +34,10 @@ pub(super) struct FolderState<'a> {
     may_match: bool,
     to_prove: &'a mut u64,
     suspects: Suspects,
-    alone: UidSet,
+    doubts: Doubts,
     skipped: UidSet,
-    /// Asked for, and not yet delivered: what was on its way when the connection was cut.
-    pending: UidSet,
+    /// The message that is on its way: if the connection is cut now, it may be the reason.
+    on_its_way: Option<Uid>,
     /// Messages gained so far.
     pub(super) delivered: u64,
     opened_before: bool,
@@ -62,19 +62,20 @@ impl<'a> FolderState<'a> {
             may_match: account.may_match,
             to_prove: &mut account.to_prove,
             suspects: Suspects::default(),
-            alone: UidSet::new(),
+            doubts: Doubts::default(),
             skipped: UidSet::new(),
-            pending: UidSet::new(),
+            on_its_way: None,
             delivered: 0,
             opened_before: false,
         }
     }
 
     /// The connection was cut: the message that was on its way may be the reason.
-    pub(super) fn note_cut(&mut self, before_alone: u32, before_skipped: u32) {
-        self.suspects.note(&self.pending);
-        self.alone = self.suspects.cut_at_least(before_alone);
-        self.skipped = self.suspects.cut_at_least(before_skipped);
+    pub(super) fn note_cut(&mut self, patience: &Patience) {
+        self.suspects.note(self.on_its_way.take());
+        self.doubts.alone = self.suspects.cut_at_least(patience.cuts_before_alone);
+        self.doubts.in_slices = self.suspects.cut_at_least(patience.cuts_before_slices);
+        self.skipped = self.suspects.cut_at_least(patience.cuts_before_skipped);
     }
 
     fn held_state(&self) -> Option<HeldState> {
@@ -294,7 +295,8 @@ async fn catch_up(
         entry.vanished += before.saturating_sub(server.len());
     }
     prove(context, session, folder, entry, held, server).await?;
-    for window in plan::windows(&missing) {
+    // Newest first: when a run ends early, it is the old mail that waits.
+    for window in plan::windows(&missing).into_iter().rev() {
         // A few new messages were surveyed a moment ago, to recognise them.
         let messages =
             if window.difference(&surveyed_set).is_empty() && missing.len() <= plan::WINDOW_MESSAGES {
@@ -321,11 +323,11 @@ async fn fetch_and_account(
     wanted: &Wanted,
 ) -> Result<UidSet, RunError> {
     let mut brought = Brought::default();
-    let result = bring(context, session, wanted, &folder.alone, &mut brought, &mut entry.bytes_fetched).await;
+    let doubts = folder.doubts.among(&wanted.messages);
+    let result = bring(context, session, wanted, &doubts, &mut brought, &mut entry.bytes_fetched).await;
     folder.delivered += brought.delivered.len();
-    let asked: UidSet = wanted.messages.iter().map(|message| message.uid).collect();
-    folder.pending = asked.difference(&brought.delivered);
     if result.is_err() {
+        folder.on_its_way = brought.on_its_way();
         // The entry counts what is stored; the caller will not come back here for it.
         entry.new += if wanted.prove { 0 } else { brought.delivered.len() };
     }
@@ -383,6 +385,9 @@ async fn name_what_is_missing(
     server: &UidSet,
 ) -> Result<(), RunError> {
     let missing = server.difference(&held.uids);
+    // What failed and has left the server since is nobody's loss of ours.
+    let is_there = |item: &Item| Uid::new(item.uid).is_none_or(|uid| server.contains(uid));
+    entry.failed.retain(is_there);
     for uid in missing.iter() {
         let trouble = held.troubles.iter().find(|trouble| trouble.uid == uid);
         if entry.failed.iter().any(|item| item.uid == uid.get()) {

@@ -22,6 +22,7 @@ use remote::{Credentials, Endpoint};
 
 use crate::filter::FolderFilter;
 use crate::ledger::{Ledger, Outcome, Totals, rfc3339};
+use crate::retry::Patience;
 use crate::surroundings::{Clock, Progress, Stop};
 use crate::watchdog::Watchdog;
 use pipeline::{CommitPolicy, Desk, Pipeline};
@@ -54,6 +55,8 @@ pub struct PullLimits {
     pub max_bytes: Option<u64>,
     /// When a loss is suspicious.
     pub watchdog: Watchdog,
+    /// What is borne from a server before a message is left out, or the run ends.
+    pub patience: Patience,
     /// The bounds of the conversation with the server.
     pub remote: remote::Limits,
 }
@@ -66,6 +69,7 @@ impl Default for PullLimits {
             reserve_bytes: 1 << 30,
             max_bytes: None,
             watchdog: Watchdog::default(),
+            patience: Patience::default(),
             remote: remote::Limits::default(),
         }
     }
@@ -87,10 +91,14 @@ pub(crate) enum RunError {
     Stopped,
     #[error("the day's budget of {0} bytes (max_bytes_per_day) is spent; a later run goes on from here")]
     Budget(u64),
+    #[error("the run has taken longer than {} s, which is the limit ([limits] run); a later run goes on from here", .0.as_secs())]
+    TimeUp(Duration),
     #[error("the network runtime cannot be started: {0}")]
     Runtime(String),
     #[error("the archive's thread has ended")]
     PipelineGone,
+    #[error("a fault in restante itself; please report it: {0}")]
+    Panicked(String),
 }
 
 impl From<remote::Error> for RunError {
@@ -178,11 +186,10 @@ fn run(
     let context = Context { job, pipeline, progress, stop, account, run, fetched_before: 0 };
     let mut desk = Desk::new(writer, clock, policy);
     let result = std::thread::scope(|scope| {
-        scope.spawn(move || splitter.run());
+        let splitter = scope.spawn(move || splitter.run());
         let engine = scope.spawn(|| on_a_runtime(account::pull(context, ledger)));
         desk.run(&tasks);
-        // A panic in the engine is a fault of ours; the other accounts must not suffer from it.
-        engine.join().unwrap_or_else(|_| Err(RunError::PipelineGone))
+        both(engine.join(), splitter.join())
     });
     drop(desk);
     let committed = writer.commit().map_err(from_archive);
@@ -206,9 +213,35 @@ fn run(
     Ok(())
 }
 
+/// The engine's result, unless it or the splitter has panicked: that is a fault of ours, from which
+/// the other accounts must not suffer. (A panic of the archive's thread, which is the caller's, goes on.)
+fn both(
+    engine: std::thread::Result<Result<(), RunError>>,
+    splitter: std::thread::Result<()>,
+) -> Result<(), RunError> {
+    match (engine, splitter) {
+        (Err(panic), _) | (_, Err(panic)) => Err(RunError::Panicked(words_of(panic.as_ref()))),
+        (Ok(result), Ok(())) => result,
+    }
+}
+
+/// What a panicking thread said.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no reason given").to_owned()
+}
+
 fn outcome(ledger: &Ledger, error: Option<&RunError>) -> Outcome {
-    let disk =
-        matches!(error, Some(RunError::Archive(_) | RunError::DiskReserve { .. } | RunError::PipelineGone));
+    let disk = matches!(
+        error,
+        Some(
+            RunError::Archive(_)
+                | RunError::DiskReserve { .. }
+                | RunError::PipelineGone
+                | RunError::Panicked(_)
+        )
+    );
     let some_folder_done = ledger.folders.iter().any(|folder| folder.error.is_none());
     if disk || !some_folder_done {
         Outcome::Failed
@@ -234,4 +267,17 @@ pub async fn probe(job: &Job) -> Result<Vec<String>, remote::Error> {
     session.logout().await;
     let names = listed.iter().filter(|folder| folder.selectable && !folder.outside);
     Ok(names.map(|folder| folder.name.text()).filter(|name| job.filter.wants(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s10_a_panic_of_the_splitter_is_a_failed_run_and_nothing_more() {
+        let splitter = std::thread::spawn(|| panic!("nested too deep")).join();
+        let result = both(Ok(Err(RunError::PipelineGone)), splitter);
+        let error = result.expect_err("the run has failed").to_string();
+        assert!(error.contains("nested too deep"), "{error}");
+    }
 }
