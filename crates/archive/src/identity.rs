@@ -2,7 +2,7 @@
 //!
 //! The file says which archive this is and in which format; each pack says the same. So when the
 //! file is lost or empty (a crash of another program, a careless copy), the packs, if they all agree,
-//! are believed, and the next writer writes the file again (rules A1 to A5).
+//! are believed, and the next writer writes the file again (rules A1 to A6).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::disk::{Access, Disk, RealDisk, read_exact_at, read_small, write_all_a
 use crate::error::{Context as _, Error, Result};
 use crate::ids::{ArchiveId, parse_hex};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES, PackHeader, parse_file_name};
+use crate::replay::Damage;
 use crate::surroundings::{Machine, Surroundings};
 
 /// The identity file.
@@ -123,9 +124,11 @@ pub fn identify_at(place: &Place) -> Result<Option<ArchiveId>> {
 pub(crate) fn write_identity(place: &Place, id: ArchiveId) -> Result<()> {
     let (disk, aside) = (&*place.disk, place.dir.join(IDENTITY_ASIDE));
     let target = place.dir.join(IDENTITY_FILE);
+    let statement = statement(FORMAT_VERSION.into(), id);
     let text = format!(
         "# This folder is an archive of restante; docs/archive-format.md describes it.\n\
-         format = {FORMAT_VERSION}\nid = \"{id}\"\n"
+         {statement}check = \"{}\"\n",
+        check(&statement)
     );
     // A remainder of an earlier attempt; it was never more than a copy.
     let _ = disk.remove(&aside);
@@ -134,6 +137,17 @@ pub(crate) fn write_identity(place: &Place, id: ArchiveId) -> Result<()> {
     file.sync().doing("sync", &aside)?;
     disk.rename(&aside, &target).doing("rename", &aside)?;
     disk.sync_dir(&place.dir).doing("sync", &place.dir)
+}
+
+/// What the identity file says, in the lines that its check covers (A6).
+fn statement(format: u64, id: ArchiveId) -> String {
+    format!("format = {format}\nid = \"{id}\"\n")
+}
+
+/// The first eight bytes of the statement's BLAKE3, in hex: a flipped digit of the id would else name
+/// another archive, to which no pack belongs.
+fn check(statement: &str) -> String {
+    blake3::hash(statement.as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// The identity file's word; `None` when it is missing or damaged.
@@ -154,11 +168,28 @@ pub(crate) fn read_identity(place: &Place) -> Result<Option<ArchiveId>> {
     let Some(format) = value("format").and_then(|text| text.parse::<u64>().ok()) else {
         return Ok(None);
     };
+    let id = value("id").and_then(|text| parse_hex(&text)).map(ArchiveId);
+    let said = id.map(|id| check(&statement(format, id)));
+    if value("check").is_some_and(|check| said != Some(check)) {
+        return Ok(None);
+    }
     if format > FORMAT_VERSION.into() {
         let what = path.display().to_string();
         return Err(Error::NewerFormat { what, found: format, known: FORMAT_VERSION.into() });
     }
-    Ok(value("id").and_then(|text| parse_hex(&text)).map(ArchiveId))
+    Ok(id)
+}
+
+/// What verify says of an identity file that does not name its archive.
+pub(crate) fn identity_damage(place: &Place, id: ArchiveId) -> Result<Option<Damage>> {
+    let what = match read_identity(place)? {
+        Some(found) if found == id => return Ok(None),
+        Some(found) => format!("it names archive {found}, the packs are of {id}"),
+        None => format!(
+            "it is missing or damaged; the packs are of archive {id}, and the next run writes it again"
+        ),
+    };
+    Ok(Some(Damage { pack: IDENTITY_FILE.to_owned(), offset: 0, what }))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
@@ -213,6 +244,30 @@ mod tests {
         std::fs::write(dir.path().join("archive.toml"), "format = 7\nfuture = [1]\n").unwrap();
         let error = identify(dir.path()).unwrap_err().to_string();
         assert!(error.contains("format 7") && error.contains("up to 1"), "{error}");
+    }
+
+    #[test]
+    fn d11_every_flipped_bit_of_the_identity_file_is_harmless_or_told() {
+        use crate::stories::{World, pull};
+        let world = World::new();
+        pull(&mut world.writer(), 1..4);
+        let path = Path::new("/archive").join(IDENTITY_FILE);
+        let whole = world.disk.read(&path);
+        let id = identify_at(&world.place).unwrap();
+        let comment = whole.iter().position(|&byte| byte == b'\n').unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            world.disk.write(&path, &bytes);
+            assert_eq!(identify_at(&world.place).unwrap(), id, "bit {bit}");
+            let told = identity_damage(&world.place, id.unwrap()).unwrap().is_some();
+            let says_the_same = read_identity(&world.place).unwrap() == id;
+            assert!(told != says_the_same, "bit {bit}");
+            assert!(bit / 8 >= comment || says_the_same, "a comment may say what it likes");
+        }
+        world.disk.write(&path, &[]);
+        drop(world.writer());
+        assert_eq!(world.disk.read(&path), whole, "the next writer writes it again");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::archive::{catch_up, snapshot};
 use crate::blocks::{BlockCache, Shelves};
 use crate::catalogue::{self, Mode, State, compare, query};
 use crate::error::{Error, Result};
-use crate::identity::Place;
+use crate::identity::{Place, identity_damage};
 use crate::ids::{AccountId, ArchiveId, CommitId, MessageNumber};
 use crate::open::{discover, mode_for, require_identity};
 use crate::pack::files::PackFiles;
@@ -145,10 +145,12 @@ pub fn verify_at(
     // After the snapshot, so that every pack that it knows is there; with nothing taken as known.
     let files = discover(place, id, &HashSet::new())?;
     let verification = Verification { files: &files, live: live.as_ref(), id, until, vouched };
-    match depth {
+    let mut report = match depth {
         Depth::Quick => verification.quick(),
         Depth::Full => verification.full(accounts, progress),
-    }
+    }?;
+    report.damage.splice(0..0, identity_damage(place, id)?);
+    Ok(report)
 }
 
 /// The catalogue as it is, brought up to date first if nobody writes.
