@@ -12,7 +12,7 @@
 use message::BlobName;
 use message::recipe::Stream;
 
-use crate::frame::limit;
+use crate::frame::{NextNumbers, limit};
 use crate::ids::BlobNumber;
 use crate::wire::{Cursor, Malformed, malformed, put_varint};
 
@@ -55,6 +55,12 @@ impl Directory {
             last = blob.number.0;
         }
         out
+    }
+
+    /// The numbers that come after those in this block.
+    pub(crate) fn next_numbers(&self) -> NextNumbers {
+        let last = self.blobs.last().map_or(0, |blob| blob.number.0);
+        NextNumbers { blob: last.saturating_add(1), ..NextNumbers::default() }
     }
 
     /// Reads a directory for a body of `plain_length` bytes. Numbers ascend, lengths add up exactly.

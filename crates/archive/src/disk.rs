@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use rustix::fs::{Advice, OFlags};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "fuzz targets need no faults"))]
 pub(crate) mod memory;
 
 /// A file that was found in a folder.

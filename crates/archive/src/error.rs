@@ -134,6 +134,12 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// The numbers of a kind have been handed out up to the last, which only a forged archive says.
+    #[error("the archive has no number left for a new {what}; begin a new archive")]
+    NumbersUsedUp {
+        /// What was to be recorded.
+        what: &'static str,
+    },
     /// After a failed write nothing more is written until the archive is opened again.
     #[error("an earlier write to the archive failed; what came after the last commit is to be put again")]
     Abandoned,

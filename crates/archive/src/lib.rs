@@ -23,6 +23,8 @@ mod catalogue;
 pub mod disk;
 mod error;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod identity;
 mod ids;
 pub mod info;

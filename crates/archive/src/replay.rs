@@ -331,8 +331,7 @@ impl<'r> Replay<'r> {
         for frame in frames {
             match read_frame(reader, frame, &mut self.decoder) {
                 Ok(Content::Block(directory)) => {
-                    let last = directory.blobs.last().map_or(0, |blob| blob.number.0);
-                    next.blob = next.blob.max(last.saturating_add(1));
+                    next = next.max(directory.next_numbers());
                 }
                 Ok(Content::Journal { keys, records }) => {
                     let mut journal = codec::Decoder::new(&keys, &records);
@@ -354,12 +353,14 @@ impl<'r> Replay<'r> {
         }
         let (id, position) =
             (CommitId { number: commit.fields.number, check: commit.check }, (reader.pack, commit.end));
+        let mut next = commit.fields.next;
         if let Some(to) = self.to {
-            self.apply(to, &reader, &commit)?;
-            self.applier.commit(to, id, position, commit.fields.next)?;
+            // A commit says which numbers are free; one that is forged may say so of numbers in use.
+            next = next.max(self.apply(to, &reader, &commit)?);
+            self.applier.commit(to, id, position, next)?;
         }
         self.replayed.frames += commit.frames.len() as u64;
-        self.replayed.next = self.replayed.next.max(commit.fields.next);
+        self.replayed.next = self.replayed.next.max(next);
         self.replayed.last = id;
         self.replayed.commits += 1;
         if self.replayed.end.is_some_and(|(pack, _)| pack == reader.pack) {
@@ -369,20 +370,25 @@ impl<'r> Replay<'r> {
         Ok(())
     }
 
-    fn apply(&mut self, to: &Connection, reader: &PackReader, commit: &FoundCommit) -> Result<()> {
+    /// Applies what can be read of a commit's frames; the numbers that come after those in them.
+    fn apply(&mut self, to: &Connection, reader: &PackReader, commit: &FoundCommit) -> Result<NextNumbers> {
+        let mut next = NextNumbers::default();
         let pack = self.applier.pack(to, reader.pack, commit.end, commit.seals)?;
         for frame in &commit.frames {
             match read_frame(reader, frame, &mut self.decoder) {
-                Ok(Content::Block(directory)) => self.applier.block(to, pack, frame.offset, &directory)?,
+                Ok(Content::Block(directory)) => {
+                    next = next.max(directory.next_numbers());
+                    self.applier.block(to, pack, frame.offset, &directory)?;
+                }
                 Ok(Content::Journal { keys, records }) => {
-                    self.journal(to, reader, frame.offset, (&keys, &records))?;
+                    next = next.max(self.journal(to, reader, frame.offset, (&keys, &records))?);
                 }
                 Ok(Content::Nothing) => {}
                 Err(FrameProblem::Fault(fault)) => self.note_in(reader, frame.offset, fault.to_string()),
                 Err(FrameProblem::Newer(kind)) => return Err(newer(reader, kind)),
             }
         }
-        Ok(())
+        Ok(next)
     }
 
     fn journal(
@@ -391,16 +397,20 @@ impl<'r> Replay<'r> {
         reader: &PackReader,
         offset: u64,
         (keys, records): (&[u8], &[u8]),
-    ) -> Result<()> {
+    ) -> Result<NextNumbers> {
         let mut journal = codec::Decoder::new(keys, records);
+        let mut next = NextNumbers::default();
         loop {
             match journal.next() {
-                Ok(Some(record)) => self.applier.record(to, &record)?,
-                Ok(None) => return Ok(()),
+                Ok(Some(record)) => {
+                    next = next.max(record.next_numbers());
+                    self.applier.record(to, &record)?;
+                }
+                Ok(None) => return Ok(next),
                 Err(JournalError::UnknownRecord(kind)) => return Err(newer(reader, kind)),
                 Err(error) => {
                     self.note_in(reader, offset, error.to_string());
-                    return Ok(());
+                    return Ok(next);
                 }
             }
         }

@@ -230,7 +230,7 @@ impl Writer {
         }
         let account = match known {
             Some(known) => known.id,
-            None => AccountId(take_number(&mut self.next.account)),
+            None => AccountId(take_number(&mut self.next.account, "account")?),
         };
         self.record(Record::Account { account, name: name.to_owned(), protocol: protocol.to_owned() })?;
         Ok(account)
@@ -241,7 +241,7 @@ impl Writer {
     /// # Errors
     /// As [`account`](Self::account).
     pub fn begin_run(&mut self, account: AccountId, started_unix_ms: i64) -> Result<RunId> {
-        let run = RunId(take_number(&mut self.next.run));
+        let run = RunId(take_number(&mut self.next.run, "run")?);
         self.record(Record::RunBegin { run, account, started_ms: started_unix_ms })?;
         self.runs.insert(account, run);
         Ok(run)
@@ -273,7 +273,7 @@ impl Writer {
         let mailbox = match known {
             Some(known) if known.gone.is_none() && known.seen == *seen => return Ok(known.id),
             Some(known) => known.id,
-            None => MailboxId(take_number(&mut self.next.mailbox)),
+            None => MailboxId(take_number(&mut self.next.mailbox, "mailbox")?),
         };
         self.record(Record::Mailbox { mailbox, account, seen: seen.clone() })?;
         Ok(mailbox)
@@ -309,7 +309,7 @@ impl Writer {
         if let Some(newest) = newest.filter(|newest| validity.is_some() && newest.validity == validity) {
             return Ok(newest.id);
         }
-        let epoch = EpochId(take_number(&mut self.next.epoch));
+        let epoch = EpochId(take_number(&mut self.next.epoch, "mailbox generation")?);
         self.record(Record::EpochBegin { epoch, mailbox, validity })?;
         self.owners.insert(epoch, (mailbox, account));
         Ok(epoch)
@@ -342,8 +342,7 @@ impl Writer {
             return Ok(());
         }
         self.begin_batch()?;
-        let number = BlobNumber(self.next.blob);
-        self.next.blob += 1;
+        let number = BlobNumber(take_large_number(&mut self.next.blob, "blob")?);
         self.blobs.insert(piece.name, number);
         self.uncommitted_bytes += length as u64;
         let full = self.builders[piece.stream as usize - 1].add(number, piece.name, piece.bytes);
@@ -368,8 +367,7 @@ impl Writer {
         }
         let mut steps = Vec::new();
         message.recipe.encode_steps(&mut steps);
-        let number = MessageNumber(self.next.message);
-        self.next.message += 1;
+        let number = MessageNumber(take_large_number(&mut self.next.message, "message")?);
         self.record(Record::Message(MessageRecord {
             number,
             key: message.key,
@@ -619,10 +617,21 @@ impl Writer {
     }
 }
 
-fn take_number(next: &mut u32) -> u32 {
+/// The next number; the last one is never handed out, for it could not be followed by a next.
+fn take_number(next: &mut u32, what: &'static str) -> Result<u32> {
     let number = *next;
-    *next = next.saturating_add(1);
-    number
+    *next = number.checked_add(1).ok_or(Error::NumbersUsedUp { what })?;
+    Ok(number)
+}
+
+/// The same for numbers that SQLite must be able to hold, with a sign.
+fn take_large_number(next: &mut u64, what: &'static str) -> Result<u64> {
+    let number = *next;
+    if number >= i64::MAX.cast_unsigned() {
+        return Err(Error::NumbersUsedUp { what });
+    }
+    *next = number + 1;
+    Ok(number)
 }
 
 /// D28: files that root makes in another user's archive would lock that user out of it.

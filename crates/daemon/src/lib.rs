@@ -3,6 +3,8 @@
 //! [`schedule`] turns a crontab line and a time zone into the next moment after a given one. It asks
 //! no clock; whoever waits for the moment does.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod schedule;
 
 pub use schedule::{InvalidSchedule, Schedule};

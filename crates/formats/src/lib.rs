@@ -20,6 +20,8 @@
 
 mod eml;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod index;
 mod layout;
 mod maildir;

@@ -105,7 +105,7 @@ fn write_message(file: &File, date: &InternalDate, bytes: &[u8], line_end_added:
 }
 
 /// Writes a message's bytes with its `From ` lines quoted and says how many `>` that took.
-fn write_quoted(out: &mut impl Write, bytes: &[u8]) -> io::Result<u64> {
+pub(crate) fn write_quoted(out: &mut impl Write, bytes: &[u8]) -> io::Result<u64> {
     let (mut quotes, mut written) = (0, 0);
     for found in memmem::find_iter(bytes, b"From ") {
         let marks = bytes[written..found].iter().rev().take_while(|&&byte| byte == b'>').count();

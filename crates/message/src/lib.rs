@@ -18,6 +18,8 @@ pub mod date;
 pub mod escape;
 pub mod fields;
 pub mod flags;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod key;
 pub mod mailbox;
 pub mod place;

@@ -15,6 +15,8 @@
 
 mod endpoint;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod imap;
 mod limits;
 mod net;

@@ -8,6 +8,8 @@
 //! It knows nothing of configuration files, terminals or signals.
 
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod ledger;
 mod matching;
 mod plan;

@@ -209,7 +209,7 @@ impl PackWriter {
         }
         self.owner.check()?;
         let sealed = self.seal_if_large()?;
-        let number = self.last.number + 1;
+        let number = self.last.number.checked_add(1).ok_or(Error::NumbersUsedUp { what: "commit" })?;
         let open = self.open.as_mut().expect("an empty commit was sorted out above");
         let checks: Vec<&[u8]> = open.checks.iter().map(|check| &check[..]).collect();
         let fields = CommitFields {

@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// The same over a connection that is there.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         transport: Box<dyn Transport>,
         counters: Counters,
         endpoint: &Endpoint,

@@ -31,6 +31,14 @@ mod rows;
 mod tokens;
 mod tolerance;
 
+/// What the fuzz targets need of the private modules.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod doors {
+    pub(crate) use super::data::Data;
+    pub(crate) use super::frame::{Frame, Framer};
+    pub(crate) use super::tolerance::conversational;
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 pub(crate) mod script;

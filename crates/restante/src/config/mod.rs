@@ -9,6 +9,9 @@
 
 mod account;
 mod document;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(unreachable_pub, reason = "reached through doors.rs, in a fuzz build alone")]
+pub mod fuzzing;
 mod secret;
 mod size;
 mod watchdog;

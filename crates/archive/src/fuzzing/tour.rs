@@ -1,0 +1,160 @@
+//! Everything that a program does with an archive, done with one that nobody can vouch for.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use message::split::Splitter;
+use message::{MessageKey, Uid, UidSet};
+
+use crate::surroundings::Surroundings;
+use crate::*;
+
+/// A message that a writer adds.
+const MAIL: &[u8] = b"Subject: after all\r\n\r\nStill here.\r\n";
+
+/// Opens, lists, reads, verifies, rebuilds, writes; and then all that can be read once more.
+pub(super) fn take(place: &Place) {
+    if !look(place) {
+        return;
+    }
+    let report = match rebuild_at(place) {
+        Ok(report) => report,
+        Err(error) => return refused(&error),
+    };
+    let Some(commit) = write(place) else { return };
+    assert!(commit.number > report.last_commit.number, "{commit} after {}", report.last_commit);
+    assert!(look(place), "an archive that was written to cannot be opened");
+    let archive = Archive::open_at(place.clone()).expect("it was just opened");
+    let read = archive.view().read_to_vec(&MessageKey::of(MAIL));
+    assert_eq!(read.expect("what was committed is there"), MAIL);
+}
+
+/// Verifies and reads all; false when the archive is refused as one of a later version.
+fn look(place: &Place) -> bool {
+    for depth in [Depth::Quick, Depth::Full] {
+        match verify_at(place, depth, None, &mut |_| ()) {
+            Ok(_) => {}
+            Err(error) => {
+                refused(&error);
+                return false;
+            }
+        }
+    }
+    match Archive::open_at(place.clone()) {
+        Ok(archive) => read_all(archive.view()).expect("a catalogue made from packs can be read"),
+        Err(error) => {
+            refused(&error);
+            return false;
+        }
+    }
+    true
+}
+
+/// The only reason for which an archive with right checksums may be refused as a whole.
+fn refused(error: &Error) {
+    assert!(matches!(error, Error::NewerFormat { .. }), "{error}: {error:?}");
+}
+
+/// Asks everything that can be asked.
+fn read_all(view: View<'_>) -> Result<()> {
+    let mut messages = 0;
+    for account in view.accounts()? {
+        view.runs(account.id, 100)?;
+        view.run_as_of(account.id, i64::MAX)?;
+        view.totals(Some(account.id))?;
+        view.unproven_count(account.id)?;
+        view.account(&account.name)?;
+        for mailbox in view.mailboxes(account.id)? {
+            let _ = mailbox.name.components();
+            let mut listed = Vec::new();
+            for when in [When::default(), When { as_of: Some(RunId(1)), ..When::default() }] {
+                view.placements(mailbox.id, when, &mut |placed| {
+                    listed.push(placed);
+                    ControlFlow::Continue(())
+                })?;
+            }
+            for placed in listed {
+                messages += 1;
+                if messages < 200 {
+                    read_one(view, account.id, &placed)?;
+                }
+            }
+            for epoch in view.epochs(mailbox.id)? {
+                let held: UidSet = view.held_uids(epoch.id)?;
+                view.unproven(epoch.id)?;
+                view.troubles(epoch.id)?;
+                if let Some((first, last)) = held.first().zip(held.last()) {
+                    view.placement(epoch.id, first)?;
+                    view.flags_in(epoch.id, first..=last)?;
+                }
+                view.placement(epoch.id, Uid::MAX)?;
+            }
+        }
+    }
+    view.totals(None)?;
+    view.sizes()?;
+    view.find("00")?;
+    Ok(())
+}
+
+/// S11: right, or not at all.
+fn read_one(view: View<'_>, account: AccountId, placed: &PlacementInfo) -> Result<()> {
+    match view.read_to_vec(&placed.message) {
+        Ok(bytes) => {
+            assert_eq!(MessageKey::of(&bytes), placed.message);
+            view.message(&placed.message)?;
+            view.candidates(account, bytes.len() as u64)?;
+        }
+        Err(error) => assert!(error.is_damage(), "{error}: {error:?}"),
+    }
+    Ok(())
+}
+
+/// Adds a message to the archive; `None` when it is refused as one of a later version.
+fn write(place: &Place) -> Option<CommitId> {
+    let options = WriterOptions::default();
+    let mut writer = match Writer::open_at(place.clone(), Arc::new(Dice), options) {
+        Ok(writer) => writer,
+        Err(error) => {
+            refused(&error);
+            return None;
+        }
+    };
+    let written = add(&mut writer);
+    match written {
+        Ok(commit) => Some(commit),
+        // Numbers that a stranger has used up to the last are an error, not a panic.
+        Err(Error::NumbersUsedUp { .. }) => None,
+        Err(error) => panic!("{error}: {error:?}"),
+    }
+}
+
+fn add(writer: &mut Writer) -> Result<CommitId> {
+    let account = writer.account("helper", "imap")?;
+    let run = writer.begin_run(account, 0)?;
+    let mut pieces = Vec::new();
+    let mut splitter = Splitter::new();
+    splitter.push(MAIL, &mut |piece| pieces.push(piece));
+    let message = splitter.finish(&mut |piece| pieces.push(piece)).expect("memory keeps what it is given");
+    for piece in pieces {
+        writer.put_blob(piece)?;
+    }
+    writer.put_message(&message)?;
+    writer.end_run(run, "ok", 0, "{}")?;
+    writer.commit()?;
+    Ok(writer.last_commit())
+}
+
+/// Chance without chance: the ids of new packs are none that a forger uses.
+#[derive(Debug)]
+struct Dice;
+
+impl Surroundings for Dice {
+    fn random(&self) -> std::io::Result<[u8; 16]> {
+        Ok([0xee; 16])
+    }
+
+    fn unix_ms(&self) -> i64 {
+        0
+    }
+}

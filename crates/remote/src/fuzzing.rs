@@ -1,0 +1,322 @@
+//! What must hold for any bytes from a server: the laws of this crate's fuzz targets.
+//!
+//! From the inside outwards: responses are cut out of octets ([`imap_frame`]), read ([`imap_data`],
+//! [`imap_line`]), inflated ([`imap_deflate`]); and a whole session, from the greeting to a fetch of
+//! bodies, is held with a server that says whatever the input says ([`imap_session`]). It says it
+//! whatever it is asked, and then closes, so nothing here ever waits.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, Bytes};
+use message::{MailboxName, ModSeq, UidSet, UidValidity};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::endpoint::{Credentials, Endpoint, Security};
+use crate::error::Error;
+use crate::imap::doors::{Data, Frame, Framer, conversational};
+use crate::imap::{Delivery, FetchRequest, FetchSink, Part, Refusal, Session, Since, Surveyed};
+use crate::limits::Limits;
+use crate::net::deflate::Deflate;
+use crate::net::meter::{Counters, Meter};
+
+/// Bounds that small inputs can reach.
+fn limits() -> Limits {
+    Limits {
+        line: 4096,
+        greeting_line: 256,
+        literal: 2048,
+        literals: 4,
+        responses: 200,
+        answer: 16 << 10,
+        unasked: 8,
+        mailboxes: 16,
+        flags: 8,
+        changes: 8,
+        refusals_in_a_row: 4,
+        ..Limits::default()
+    }
+}
+
+/// Responses cut out of a stream: the same however the octets arrive, and within the bounds. The first
+/// byte says in which portions they arrive.
+pub fn imap_frame(data: &[u8]) {
+    let Some((&portion, stream)) = data.split_first() else { return };
+    let (whole, end) = frames(stream, stream.len().max(1));
+    let (again, same) = frames(stream, usize::from(portion) + 1);
+    assert!(whole == again && end == same, "the frames depend on the portions: {end:?}, {same:?}");
+    let limits = limits();
+    let mut octets = 0;
+    for frame in &whole {
+        assert!(frame.rest.len() <= limits.literals);
+        let literals: u64 = frame.rest.iter().map(|(literal, _)| literal.len() as u64).sum();
+        assert!(literals <= limits.literal && frame.len() - literals <= limits.line as u64);
+        octets += frame.len();
+    }
+    assert!(octets <= stream.len() as u64);
+}
+
+/// All frames of a stream that comes in portions, and how it ends.
+fn frames(stream: &[u8], portion: usize) -> (Vec<Frame>, Option<String>) {
+    let mut framer = Framer::new(&limits());
+    let mut frames = Vec::new();
+    for mut octets in stream.chunks(portion) {
+        while !octets.is_empty() {
+            let mut room = framer.room(octets.len());
+            let length = room.remaining_mut().min(octets.len());
+            room.put_slice(&octets[..length]);
+            octets = &octets[length..];
+            loop {
+                match framer.next() {
+                    Ok(Some(frame)) => frames.push(frame),
+                    Ok(None) => break,
+                    Err(error) => return (frames, Some(kind_of(&error))),
+                }
+            }
+        }
+    }
+    (frames, None)
+}
+
+/// Which error it is; how much had come of a line by then depends on the portions.
+fn kind_of(error: &Error) -> String {
+    match error {
+        Error::Bound { what, .. } => (*what).to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What untagged responses say: within the bounds, and bodies are octets of the response.
+pub fn imap_data(data: &[u8]) {
+    let most = limits().flags;
+    for frame in frames(data, 4096).0 {
+        let Ok(read) = Data::parse(&frame, most) else { continue };
+        match read {
+            Data::Fetch(row) => {
+                assert!(row.flags.is_none_or(|flags| flags.iter().len() <= most));
+                let body = row.body.and_then(|body| body.bytes);
+                assert!(body.is_none_or(|body| body.len() as u64 <= frame.len()));
+            }
+            Data::List(line) | Data::Subscribed(line) => {
+                let name = MailboxName::new(line.name, message::NameEncoding::ModifiedUtf7, line.delimiter);
+                assert!(name.raw().len() as u64 <= frame.len());
+                let _ = name.components();
+            }
+            Data::Vanished { uids: Some(uids), .. } => assert!(!uids.is_empty()),
+            Data::Esearch(esearch) => {
+                // A set is never taken from nothing.
+                assert!(esearch.all.is_none_or(|all| !all.is_empty()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Status lines, completions, continuations: what is passed on to imap-proto it can read, to the last
+/// octet, and it is short.
+pub fn imap_line(data: &[u8]) {
+    for line in data.split(|&byte| byte == b'\n') {
+        let Some(passed) = conversational(line) else { continue };
+        assert!(passed.ends_with(b"\r\n") && passed.len() <= (20 << 10));
+        assert!(matches!(imap_proto::Response::parse(&passed), Ok(([], _))));
+    }
+    let text = String::from_utf8_lossy(data);
+    let refusal = Refusal::new(text.split(' ').next().map(str::to_owned), &text);
+    let _ = (refusal.kind(), refusal.login_hint());
+    assert!(!refusal.to_string().contains(char::is_control));
+}
+
+/// Inflating: ends, whatever the stream; and what is deflated comes back. The first byte says in which
+/// portions it arrives.
+pub fn imap_deflate(data: &[u8]) {
+    /// A bomb is read no further than this.
+    const MOST: u64 = 1 << 20;
+    let Some((&portion, stream)) = data.split_first() else { return };
+    block_on(async {
+        let mut inflated = Vec::new();
+        let deflate = Deflate::new(Canned::new(stream, portion), Bytes::new());
+        // An error is an answer too.
+        let _ = deflate.take(MOST).read_to_end(&mut inflated).await;
+        let (mut compressed, mut back) = (Vec::new(), Vec::new());
+        let mut sent = Deflate::new(&mut compressed, Bytes::new());
+        sent.write_all(stream).await.expect("memory takes everything");
+        sent.flush().await.expect("memory takes everything");
+        let deflate = Deflate::new(Canned::new(&compressed, portion), Bytes::new());
+        deflate.take(stream.len() as u64).read_to_end(&mut back).await.expect("it is whole");
+        assert!(back == stream, "deflated octets do not come back");
+    });
+}
+
+/// A whole session with a server that says what the input says. The first byte: bit 0 to compress when
+/// the server can, the others in which portions the octets arrive.
+pub fn imap_session(data: &[u8]) {
+    let Some((&form, stream)) = data.split_first() else { return };
+    let limits = limits();
+    let counters = Counters::default();
+    let transport = Box::new(Meter::new(Canned::new(stream, form >> 1), counters.clone()));
+    let endpoint = Endpoint {
+        host: "mail.example.org".to_owned(),
+        port: 143,
+        security: Security::Plain,
+        extra_authorities: Vec::new(),
+        extra_authorities_from: String::new(),
+    };
+    let credentials = Credentials { user: "me".to_owned(), password: "secret".into() };
+    block_on(async {
+        let compress = form & 1 == 1;
+        match Session::begin(transport, counters, &endpoint, &credentials, &limits, compress).await {
+            Ok(session) => hold(session).await,
+            Err(error) => check(&error),
+        }
+    });
+}
+
+/// What a pull does.
+async fn hold(mut session: Session) {
+    let limits = limits();
+    match session.list().await {
+        Ok(listed) => assert!(listed.len() <= 2 * limits.mailboxes + 50),
+        Err(error) => return check(&error),
+    }
+    let since = UidValidity::new(7).map(|validity| Since { validity, modseq: ModSeq(5) });
+    match session.examine(&MailboxName::from_text("INBOX", Some(b'/')), since).await {
+        Ok(examined) => assert!(examined.changed.len() <= limits.changes),
+        Err(error) => return check(&error),
+    }
+    let mut uids = match session.uids().await {
+        Ok(uids) => uids,
+        Err(error) => return check(&error),
+    };
+    uids.extend_from(&UidSet::parse("1:3").expect("a set"));
+    let mut surveyed = UidSet::new();
+    let mut each = |row: Surveyed| {
+        assert!(uids.contains(row.uid) && !surveyed.contains(row.uid), "surveyed twice or unasked");
+        surveyed.insert(row.uid);
+    };
+    if let Err(error) = session.survey(&uids, &mut each).await {
+        return check(&error);
+    }
+    if let Err(error) = session.flags(&uids, Some(ModSeq(3)), &mut |_| ()).await {
+        return check(&error);
+    }
+    let wanted = UidSet::parse("1:3").expect("a set");
+    let requests = [Part::Whole, Part::Header, Part::Slice { offset: 0, length: 10 }];
+    let requests = requests.map(|part| FetchRequest { uids: wanted.clone(), part });
+    let mut sink = Sink { wanted, delivered: Vec::new() };
+    if let Err(error) = session.fetch(requests.to_vec(), &mut sink).await {
+        return check(&error);
+    }
+    session.logout().await;
+}
+
+/// Each body was asked for, and comes once.
+struct Sink {
+    wanted: UidSet,
+    delivered: Vec<(message::Uid, Part)>,
+}
+
+impl FetchSink for Sink {
+    async fn delivered(&mut self, delivery: Delivery) -> ControlFlow<()> {
+        assert!(self.wanted.contains(delivery.uid));
+        let this = (delivery.uid, delivery.part);
+        assert!(!self.delivered.contains(&this), "{this:?} was delivered twice");
+        if let Part::Slice { length, .. } = delivery.part {
+            assert!(delivery.bytes.len() <= length as usize);
+        }
+        self.delivered.push(this);
+        ControlFlow::Continue(())
+    }
+
+    async fn finished(&mut self, request: FetchRequest, _: Option<Refusal>) -> ControlFlow<()> {
+        assert!(request.uids.difference(&self.wanted).is_empty());
+        ControlFlow::Continue(())
+    }
+}
+
+/// An error is of one line, fit for a log, bounded, and has no password in it.
+fn check(error: &Error) {
+    let told = error.to_string();
+    assert!(!told.contains(char::is_control), "{told:?}");
+    assert!(told.len() < 16 << 10 && !told.contains("secret"), "{told:?}");
+    let _ = error.kind();
+}
+
+/// A server that has said everything already and takes everything.
+struct Canned {
+    octets: Bytes,
+    portion: usize,
+}
+
+impl Canned {
+    fn new(octets: &[u8], portion: u8) -> Self {
+        Self { octets: Bytes::copy_from_slice(octets), portion: usize::from(portion).pow(2) + 1 }
+    }
+}
+
+impl AsyncRead for Canned {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let length = self.octets.len().min(self.portion).min(buffer.remaining());
+        buffer.put_slice(&self.octets.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Canned {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().build().expect("a runtime of one thread can be made").block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s18_responses_are_the_same_however_they_arrive() {
+        seeds::replay("imap_frame", imap_frame);
+        seeds::mutate("imap_frame", imap_frame, 20_000);
+    }
+
+    #[test]
+    fn s18_no_response_is_read_beyond_its_bounds() {
+        seeds::replay("imap_data", imap_data);
+        seeds::mutate("imap_data", imap_data, 40_000);
+    }
+
+    #[test]
+    fn s18_whatever_line_is_passed_on_can_be_read() {
+        seeds::replay("imap_line", imap_line);
+        seeds::mutate("imap_line", imap_line, 20_000);
+    }
+
+    #[test]
+    fn n14_no_compressed_stream_is_read_for_ever() {
+        seeds::replay("imap_deflate", imap_deflate);
+        seeds::mutate("imap_deflate", imap_deflate, 2_000);
+    }
+
+    #[test]
+    fn s18_no_server_makes_a_session_panic_or_deliver_what_was_not_asked_for() {
+        seeds::replay("imap_session", imap_session);
+        seeds::mutate("imap_session", imap_session, 10_000);
+    }
+}
