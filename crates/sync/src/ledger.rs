@@ -73,6 +73,8 @@ pub struct Totals {
     pub flags_changed: u64,
     /// Messages that the server no longer has.
     pub vanished: u64,
+    /// UIDs under which the server has another message than before, although it must not.
+    pub replaced: u64,
     /// Placed by size, date and header alone; their bytes are not yet compared.
     pub matched_by_header: u64,
     /// Messages left out on purpose.
@@ -98,6 +100,9 @@ pub struct FolderLedger {
     pub flags_changed: u64,
     /// Messages that the server no longer has.
     pub vanished: u64,
+    /// UIDs under which the server has another message than before, although it must not; counted in
+    /// `vanished` as well.
+    pub replaced: u64,
     /// Placed by size, date and header alone in this run.
     pub matched_by_header: u64,
     /// Messages left out on purpose, and why.
@@ -107,6 +112,9 @@ pub struct FolderLedger {
     /// Why the folder as a whole could not be completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What a person should know of it; goes to the ledger's warnings.
+    #[serde(skip)]
+    pub notices: Vec<String>,
 }
 
 /// A message that is not in the archive.
@@ -146,6 +154,7 @@ impl Totals {
             bytes_fetched: sum.bytes_fetched + folder.bytes_fetched,
             flags_changed: sum.flags_changed + folder.flags_changed,
             vanished: sum.vanished + folder.vanished,
+            replaced: sum.replaced + folder.replaced,
             matched_by_header: sum.matched_by_header + folder.matched_by_header,
             skipped: sum.skipped + folder.skipped.len() as u64,
             failed: sum.failed + folder.failed.len() as u64 + u64::from(folder.error.is_some()),

@@ -16,6 +16,8 @@ const BATCH_BYTES: u64 = 4 << 20;
 const BATCH_MESSAGES: usize = 500;
 /// Larger messages are fetched in slices, so that memory is bounded whatever a message weighs.
 pub(crate) const WHOLE_BYTES: u64 = 16 << 20;
+/// Held messages that are compared with the server's whenever a mailbox is opened.
+const SAMPLE_MESSAGES: usize = 4;
 /// The size of a slice.
 pub(crate) const SLICE_BYTES: u32 = 4 << 20;
 
@@ -62,12 +64,27 @@ pub(crate) fn resync_from(server: Option<&ServerState>, held: &HeldState) -> Opt
     let mark = held.mark.as_ref()?;
     let (validity, modseq) = (held.validity?, mark.highest_modseq?);
     if let Some(server) = server {
-        let went_back = server.modseq.is_some_and(|now| now < modseq) || server.uid_next < mark.uid_next;
-        if server.validity != Some(validity) || went_back {
+        // A server that tells no UIDNEXT cannot show that it went back.
+        if server.validity != Some(validity) || server.uid_next < mark.uid_next || went_back(server, mark) {
             return None;
         }
     }
     Some((validity, modseq))
+}
+
+/// Whether the server's numbers went back since the mark under the same UIDVALIDITY: it was put back
+/// from an old backup, or the mailbox was deleted and made again. Then UIDs may have been given twice.
+pub(crate) fn went_back(server: &ServerState, mark: &Mark) -> bool {
+    let back =
+        |now: Option<u64>, then: Option<u64>| matches!((now, then), (Some(now), Some(then)) if now < then);
+    back(server.modseq.map(|modseq| modseq.0), mark.highest_modseq.map(|modseq| modseq.0))
+        || back(server.uid_next.map(|uid| uid.get().into()), mark.uid_next.map(|uid| uid.get().into()))
+}
+
+/// Held messages whose size and date are compared whenever a mailbox is opened: the newest. A server
+/// that was put back and has had more mail since shows it in no number, but gave their UIDs anew.
+pub(crate) fn sample(held: &UidSet) -> UidSet {
+    held.iter().rev().take(SAMPLE_MESSAGES).collect()
 }
 
 /// Cuts a set into sets of at most `WINDOW_MESSAGES` UIDs, ascending.
@@ -193,6 +210,8 @@ mod tests {
             ServerState { validity: UidValidity::new(8), ..server() },
         ] {
             assert_eq!(resync_from(Some(&back), &held()), None, "{back:?}");
+            let same_validity = back.validity == held().validity;
+            assert_eq!(went_back(&back, &held().mark.expect("a mark")), same_validity, "{back:?}");
         }
     }
 

@@ -81,6 +81,8 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
             Ok(()) => entry.error = entry.error.take().filter(|error| error != UNFINISHED),
         }
         let (bytes_fetched, vanished) = (entry.bytes_fetched, entry.vanished);
+        let notices = std::mem::take(&mut entry.notices);
+        ledger.warnings.extend(notices.into_iter().map(|notice| format!("{name}: {notice}")));
         context.progress.folder_ends(&name);
         context.fetched_before += bytes_fetched;
         let watchdog = &context.job.limits.watchdog;

@@ -11,11 +11,13 @@ use message::{ModSeq, Uid, UidSet};
 use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
 
 use super::account::{AccountState, Suspects, server_state};
+use super::compare::{compare, replace};
 use super::fetch::{Brought, Doubts, Wanted, bring};
 use super::recognise::recognise;
+use super::revive::revive;
 use super::{Context, RunError};
 use crate::ledger::{FolderLedger, Item};
-use crate::plan::{self, HeldState};
+use crate::plan::{self, HeldState, ServerState};
 use crate::renames;
 use crate::retry::{Patience, message_is_due};
 
@@ -96,9 +98,29 @@ struct Held {
     uids: UidSet,
     /// Older epochs whose messages are still believed to be on the server.
     leftovers: Vec<EpochId>,
+    /// Those of them under the same UIDVALIDITY.
+    same_validity: Vec<EpochId>,
     troubles: Vec<TroubleInfo>,
     unproven: UidSet,
-    modseq: Option<ModSeq>,
+    mark: Option<Mark>,
+}
+
+impl Held {
+    fn modseq(&self) -> Option<ModSeq> {
+        self.mark.and_then(|mark| mark.highest_modseq)
+    }
+
+    /// The server went back behind the mark. A UIDNEXT below a UID that the server lists is a fault of
+    /// its own (I14).
+    fn server_went_back(&self, opened: &Examined, listed: &UidSet) -> bool {
+        let server = ServerState {
+            messages: opened.exists,
+            validity: opened.uid_validity,
+            uid_next: opened.uid_next.max(after_last(listed)),
+            modseq: opened.highest_modseq,
+        };
+        self.mark.is_some_and(|mark| plan::went_back(&server, &mark))
+    }
 }
 
 /// Brings the mailbox up to date over this connection. After an error it may be called again with
@@ -124,8 +146,12 @@ pub(super) async fn pull(
     let opened = session.examine(&folder.listed.name, since).await?;
     let mut held = open_epoch(context, folder.mailbox, &opened).await?;
 
-    let resynced = opened.resynced && since.is_some_and(|since| Some(since.validity) == opened.uid_validity);
+    let resynced = opened.resynced
+        && since.is_some_and(|since| Some(since.validity) == opened.uid_validity)
+        && !held.server_went_back(&opened, &UidSet::new());
     let mut server = uids_on_server(session, &opened, &held, resynced).await?;
+    let doubted = doubt(context, session, &opened, &mut held, &server, entry).await?;
+    let resynced = resynced && !doubted;
     note_flags(context, session, &opened, &held, &server, resynced, entry).await?;
     let mut exists = u64::from(opened.exists);
     for round in 1..=MAX_ROUNDS {
@@ -145,14 +171,57 @@ pub(super) async fn pull(
     if server.len() < exists {
         entry.error = Some(format!("the server counts {exists} messages but lists only {}", server.len()));
     }
-    let after_last = server.last().and_then(|last| Uid::new(last.get().saturating_add(1)));
     let mark = Mark {
-        uid_next: opened.uid_next.max(after_last),
+        uid_next: opened.uid_next.max(after_last(&server)),
         highest_modseq: opened.highest_modseq,
         messages: u32::try_from(exists).unwrap_or(u32::MAX),
     };
     let epoch = held.epoch;
     context.pipeline.ask(move |writer| writer.mark(epoch, &mark)).await
+}
+
+/// The UID after the last one of these.
+fn after_last(uids: &UidSet) -> Option<Uid> {
+    uids.last().and_then(|last| Uid::new(last.get().saturating_add(1)))
+}
+
+/// Whether the server's UIDs can be trusted. Where its numbers went back, or where the newest messages
+/// that we hold are others there, all that is held is compared, and what differs counts as held no
+/// more: it is fetched like any new message (L4, L5).
+async fn doubt(
+    context: &Context<'_>,
+    session: &mut Session,
+    opened: &Examined,
+    held: &mut Held,
+    server: &UidSet,
+    entry: &mut FolderLedger,
+) -> Result<bool, RunError> {
+    let known = held.uids.intersection(server);
+    let went_back = held.server_went_back(opened, server);
+    if !went_back {
+        let sample = plan::sample(&known);
+        let found = compare(context, session, held.epoch, &sample, &mut entry.bytes_fetched).await?;
+        if found.other.is_empty() {
+            return Ok(false);
+        }
+    }
+    // Its modification sequences are not believed either.
+    held.mark = None;
+    let found = compare(context, session, held.epoch, &known, &mut entry.bytes_fetched).await?;
+    let replaced = replace(context, held.epoch, found).await?;
+    held.uids = held.uids.difference(&replaced);
+    entry.replaced += replaced.len();
+    entry.vanished += replaced.len();
+    let lacks = held.uids.difference(server).len();
+    let what =
+        if went_back { "the server was put back to an older state" } else { "the server gave UIDs twice" };
+    entry.notices.push(format!(
+        "{what} (same UIDVALIDITY); it lacks {} messages that the archive holds, and has others under {} UIDs, \
+         which are fetched",
+        lacks + replaced.len(),
+        replaced.len()
+    ));
+    Ok(true)
 }
 
 async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined) -> Result<Held, RunError> {
@@ -161,10 +230,13 @@ async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined
         let epoch = writer.epoch(mailbox, validity)?;
         let view = writer.view();
         let epochs = view.epochs(mailbox)?;
-        let mut leftovers = Vec::new();
+        let (mut leftovers, mut same_validity) = (Vec::new(), Vec::new());
         for info in epochs.iter().filter(|info| info.id != epoch) {
             if !view.held_uids(info.id)?.is_empty() {
                 leftovers.push(info.id);
+                if validity.is_some() && info.validity == validity {
+                    same_validity.push(info.id);
+                }
             }
         }
         let mark = epochs.iter().find(|info| info.id == epoch).and_then(|info| info.mark);
@@ -172,9 +244,10 @@ async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined
             epoch,
             uids: view.held_uids(epoch)?,
             leftovers,
+            same_validity,
             troubles: view.troubles(epoch)?,
             unproven: view.unproven(epoch)?,
-            modseq: mark.and_then(|mark| mark.highest_modseq),
+            mark,
         })
     });
     held.await
@@ -221,10 +294,10 @@ async fn note_flags(
         return Ok(());
     }
     let known = held.uids.intersection(server);
-    if opened.highest_modseq.is_some() && opened.highest_modseq == held.modseq {
+    if opened.highest_modseq.is_some() && opened.highest_modseq == held.modseq() {
         return Ok(());
     }
-    let since = held.modseq.filter(|&then| opened.highest_modseq.is_some_and(|now| now >= then));
+    let since = held.modseq().filter(|&then| opened.highest_modseq.is_some_and(|now| now >= then));
     for window in plan::windows(&known) {
         let mut changes = Vec::new();
         session.flags(&window, since, &mut |change: FlagChange| changes.push(change)).await?;
@@ -276,6 +349,10 @@ async fn catch_up(
     if folder.may_match {
         for window in plan::windows(&missing) {
             surveyed = survey(session, &window).await?;
+            let again = revive(context, epoch, &held.same_validity, &surveyed).await?;
+            folder.delivered += again.len();
+            held.uids.extend_from(&again);
+            surveyed.retain(|message| !again.contains(message.uid));
             let found = recognise(context, session, epoch, &surveyed, &mut entry.bytes_fetched).await?;
             entry.matched_by_header += found.len();
             entry.new += found.len();
@@ -413,7 +490,7 @@ async fn name_what_is_missing(
     Ok(())
 }
 
-async fn survey(session: &mut Session, uids: &UidSet) -> Result<Vec<Surveyed>, RunError> {
+pub(super) async fn survey(session: &mut Session, uids: &UidSet) -> Result<Vec<Surveyed>, RunError> {
     let mut messages = Vec::new();
     session.survey(uids, &mut |message| messages.push(message)).await?;
     messages.retain(|message: &Surveyed| uids.contains(message.uid));

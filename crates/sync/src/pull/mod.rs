@@ -8,10 +8,12 @@
 //! that the server gave at the end equals the number of those messages that the archive has on disk.
 
 mod account;
+mod compare;
 mod fetch;
 mod folder;
 mod pipeline;
 mod recognise;
+mod revive;
 
 use std::sync::Arc;
 use std::time::Duration;

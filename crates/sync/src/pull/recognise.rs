@@ -84,6 +84,15 @@ async fn ask_server(
         };
         parts.entry(part).or_default().push(uid);
     }
+    ask(session, parts, bytes_fetched).await
+}
+
+/// Asks for a part of each of these messages.
+pub(super) async fn ask(
+    session: &mut Session,
+    parts: HashMap<Part, Vec<Uid>>,
+    bytes_fetched: &mut u64,
+) -> Result<Answers, RunError> {
     let requests = parts.into_iter().flat_map(|(part, uids)| {
         let sets =
             uids.chunks(BATCH_MESSAGES).map(|uids| uids.iter().copied().collect()).collect::<Vec<UidSet>>();
@@ -95,10 +104,11 @@ async fn ask_server(
     Ok(answers)
 }
 
+/// What the server sent.
 #[derive(Default)]
-struct Answers {
+pub(super) struct Answers {
     starts: HashMap<Uid, Vec<u8>>,
-    headers: HashMap<Uid, BlobName>,
+    pub(super) headers: HashMap<Uid, BlobName>,
     octets: u64,
 }
 
