@@ -420,7 +420,9 @@ impl Writer {
             return Ok(false);
         };
         let flags = Flags::parse(&flags.to_string());
-        if query::flags_text(&self.catalogue, held.flags)?.to_string() == flags.to_string() {
+        let known = query::flags_text(&self.catalogue, held.flags)?;
+        // Two atoms that differ only in case are the same flag.
+        if known.to_string().eq_ignore_ascii_case(&flags.to_string()) {
             return Ok(false);
         }
         self.record(Record::FlagsChanged { run, epoch, uid, flags })?;

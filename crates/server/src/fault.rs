@@ -101,6 +101,10 @@ pub enum Effect {
     /// SEARCH finds these as well.
     SearchAlso(Vec<u32>),
 
+    /// Only so many messages of a mailbox are shown, the newest, unless UIDONLY is enabled: what a
+    /// large provider does.
+    ShowsNewest(usize),
+
     /// EXISTS of SELECT and MESSAGES of STATUS is this.
     Exists(u32),
     /// UIDVALIDITY is this, or is not said.

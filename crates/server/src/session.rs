@@ -81,6 +81,8 @@ pub(crate) struct Session {
     rev2: bool,
     condstore: bool,
     qresync: bool,
+    /// Messages have no numbers, only UIDs (RFC 9586).
+    uid_only: bool,
     encrypted: bool,
     deflated: bool,
     /// Faults that change what the current command answers.
@@ -106,6 +108,7 @@ impl Session {
             rev2: false,
             condstore: false,
             qresync: false,
+            uid_only: false,
             encrypted: false,
             deflated: false,
             twists: Vec::new(),
@@ -119,6 +122,15 @@ impl Session {
 
     fn offers(&self, capability: &str) -> bool {
         self.shared.behaviour.offers(capability)
+    }
+
+    /// How many messages of a mailbox are shown at most: the newest.
+    fn most_shown(&self) -> usize {
+        let limit = self.twists.iter().find_map(|twist| match twist {
+            Effect::ShowsNewest(limit) if !self.uid_only => Some(*limit),
+            _ => None,
+        });
+        limit.unwrap_or(usize::MAX)
     }
 
     /// BAD, unless the server offers this.

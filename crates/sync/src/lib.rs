@@ -2,7 +2,7 @@
 //! accounted for.
 //!
 //! * [`pull`] runs one account and returns its [`Ledger`].
-//! * `plan`, `matching`, `renames`, `retry` and `watchdog` decide; they are pure.
+//! * `plan`, `matching`, `renames`, `retry`, `hints` and `watchdog` decide; they are pure.
 //! * `surroundings` is what comes in from outside: clock, watcher, request to stop.
 //!
 //! It knows nothing of configuration files, terminals or signals.
@@ -10,6 +10,7 @@
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod hints;
 mod ledger;
 mod matching;
 mod plan;
@@ -20,6 +21,7 @@ mod surroundings;
 mod watchdog;
 
 pub use filter::{FolderFilter, InvalidGlob};
+pub use hints::bytes_per_day;
 pub use ledger::{FolderLedger, Item, Ledger, Outcome, Totals, rfc3339};
 pub use pull::{Job, PullLimits, probe, pull};
 pub use retry::Patience;

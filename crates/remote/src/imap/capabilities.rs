@@ -11,6 +11,10 @@ pub struct Capabilities {
     pub condstore: bool,
     /// Quick resynchronisation (RFC 7162), announced and switched on.
     pub qresync: bool,
+    /// Messages without numbers, all of them shown (RFC 9586), announced and switched on.
+    pub uid_only: bool,
+    /// How many messages one command may be about (RFC 9738).
+    pub message_limit: Option<u64>,
     /// STATUS in LIST (RFC 5819).
     pub list_status: bool,
     /// LIST with options (RFC 5258).
@@ -46,6 +50,11 @@ impl Capabilities {
         Self {
             condstore: false,
             qresync: false,
+            uid_only: false,
+            message_limit: words
+                .iter()
+                .find_map(|word| word.strip_prefix("MESSAGELIMIT=")?.parse().ok())
+                .filter(|&most| most > 0),
             list_status: rev2 || has("LIST-STATUS"),
             list_extended: rev2 || has("LIST-EXTENDED"),
             esearch: rev2 || has("ESEARCH"),

@@ -106,6 +106,11 @@ impl Data {
                 b"EXISTS" => Ok(Self::Exists(number.ok_or(Unreadable)?)),
                 b"EXPUNGE" => Ok(Self::Expunge),
                 b"FETCH" => Row::parse(words, most_flags).map(Self::Fetch),
+                // With UIDONLY the number is the UID, and need not be said again (RFC 9586 §3.3).
+                b"UIDFETCH" => {
+                    let uid = number.and_then(Uid::new).ok_or(Unreadable)?;
+                    Row::parse(words, most_flags).map(|row| Self::Fetch(Row { uid: Some(uid), ..row }))
+                }
                 _ => Ok(Self::Other),
             };
         }

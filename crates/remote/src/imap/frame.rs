@@ -226,7 +226,8 @@ pub(crate) fn is_data(line: &[u8]) -> bool {
 
 fn is_fetch(head: &[u8]) -> bool {
     let mut words = head.split(|&byte| byte == b' ').skip(2);
-    words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"FETCH"))
+    let is = |word: &[u8]| word.eq_ignore_ascii_case(b"FETCH") || word.eq_ignore_ascii_case(b"UIDFETCH");
+    words.next().is_some_and(is)
 }
 
 /// `…{12}`, `…{12+}`, `…~{12}` at the end of a line: where the text ends, and the length.

@@ -2,7 +2,9 @@
 //!
 //! One LIST brings names, special uses, subscriptions and the STATUS of each, where the server can;
 //! what it cannot is asked in older ways. A mailbox is never left out: one whose line cannot be read
-//! is listed under that line, one that is subscribed and not listed is tried.
+//! is listed under that line; one that is subscribed and not listed is asked for by name, and only
+//! if the server says that there is no such mailbox is it taken for a subscription that was left
+//! behind.
 
 use std::collections::HashMap;
 
@@ -13,6 +15,7 @@ use super::command::Command;
 use super::conversation::{Event, Status as Outcome};
 use super::data::{Data, ListLine, Namespaces, StatusLine};
 use super::mailbox::Status;
+use super::refusal::Refusal;
 use crate::error::Error;
 
 /// A mailbox as it is listed.
@@ -37,8 +40,13 @@ pub struct Listed {
 const SPECIAL_USES: [&str; 8] =
     ["\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash"];
 
-/// Subscribed names that are not listed are looked up one by one; more than this are old litter.
-const MOST_LOOKUPS: usize = 50;
+/// Subscribed names that are not listed are looked up one by one; beyond this they count as
+/// mailboxes, so that none is missed for being many: opening them will show.
+const MOST_LOOKUPS: usize = 1_000;
+
+/// How servers without response codes say that there is no such mailbox, in small letters.
+const NO_SUCH_MAILBOX: [&str; 6] =
+    ["exist", "no such", "unknown mailbox", "not found", "unknown folder", "invalid folder"];
 
 /// What the answers to a listing say, until they are put together.
 #[derive(Default)]
@@ -68,6 +76,9 @@ impl Session {
         if self.capabilities.list_extended {
             self.list_extended(&mut answers).await?;
         }
+        if !answers.lines.is_empty() {
+            self.list_subscribed(&mut answers).await?;
+        }
         if answers.lines.is_empty() {
             self.ask(Command::new("LIST \"\" \"*\""), &mut answers).await?;
             match self.ask(Command::new("LSUB \"\" \"*\""), &mut answers).await {
@@ -79,10 +90,27 @@ impl Session {
             }
         }
         let (mut listed, missing) = self.put_together(answers);
-        for name in missing.into_iter().take(MOST_LOOKUPS) {
-            listed.push(self.look_up(name).await?);
+        for (number, name) in missing.into_iter().enumerate() {
+            listed.push(if number < MOST_LOOKUPS {
+                self.look_up(name).await?
+            } else {
+                subscribed_only(name, Vec::new(), None)
+            });
         }
         Ok(listed)
+    }
+
+    /// Subscribed names, also those that are not listed otherwise (RFC 5258 §3.1).
+    async fn list_subscribed(&mut self, answers: &mut Answers) -> Result<(), Error> {
+        let mut subscribed = Answers::default();
+        match self.ask(Command::new("LIST (SUBSCRIBED) \"\" \"*\""), &mut subscribed).await {
+            Ok(()) => answers.subscribed.extend(subscribed.lines),
+            Err(Error::Refused { refusal, .. }) => {
+                tracing::warn!(%refusal, "LIST (SUBSCRIBED) is offered and refused");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// LIST with all that the server can return; nothing is listed when it refuses after all.
@@ -175,7 +203,8 @@ impl Session {
         }
         let mut missing = Vec::new();
         for line in answers.subscribed {
-            let only_a_level = line.attributes.iter().any(|has| has.eq_ignore_ascii_case("\\Noselect"));
+            let has = |wanted: &str| line.attributes.iter().any(|has| has.eq_ignore_ascii_case(wanted));
+            let only_a_level = has("\\Noselect") || has("\\NonExistent");
             let name = MailboxName::new(line.name, self.encoding, line.delimiter);
             match places.get(&name) {
                 // LSUB shows the parents of subscribed names too, as \Noselect (RFC 3501 §6.3.9).
@@ -188,24 +217,39 @@ impl Session {
         (listed, missing)
     }
 
-    /// A mailbox that is subscribed and not listed: hidden, or long gone.
+    /// A mailbox that is subscribed and not listed: hidden, or long gone. Only the server's word
+    /// that it does not exist makes it no mailbox; any other refusal will be met again, and told,
+    /// when it is opened.
     async fn look_up(&mut self, name: MailboxName) -> Result<Listed, Error> {
-        let status = match self.status(&name).await {
-            Ok(status) => Some(status),
-            Err(Error::Refused { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let exists = status.is_some();
-        let attributes = if exists { Vec::new() } else { vec!["\\NonExistent".to_owned()] };
-        Ok(Listed {
-            name,
-            attributes,
-            special_use: None,
-            selectable: exists,
-            subscribed: true,
-            status,
-            outside: false,
-        })
+        match self.status(&name).await {
+            Ok(status) => Ok(subscribed_only(name, Vec::new(), Some(status))),
+            Err(Error::Refused { refusal, .. }) if is_no_such_mailbox(&refusal) => {
+                Ok(subscribed_only(name, vec!["\\NonExistent".to_owned()], None))
+            }
+            Err(Error::Refused { .. }) => Ok(subscribed_only(name, Vec::new(), None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn subscribed_only(name: MailboxName, attributes: Vec<String>, status: Option<Status>) -> Listed {
+    Listed {
+        name,
+        selectable: attributes.is_empty(),
+        attributes,
+        special_use: None,
+        subscribed: true,
+        status,
+        outside: false,
+    }
+}
+
+fn is_no_such_mailbox(refusal: &Refusal) -> bool {
+    let text = refusal.text.to_ascii_lowercase();
+    match refusal.code.as_deref() {
+        Some("NONEXISTENT" | "TRYCREATE") => true,
+        Some(_) => false,
+        None => NO_SUCH_MAILBOX.iter().any(|known| text.contains(known)),
     }
 }
 

@@ -80,11 +80,21 @@ impl Session {
             uid_next: None,
             given_up: false,
         };
+        session.heed_message_limit();
         session.enable().await?;
         if compress && session.capabilities.compress {
             session = session.compress().await?;
         }
         Ok(session)
+    }
+
+    /// Asks for no more messages in one command than the server says it answers for (RFC 9738).
+    fn heed_message_limit(&mut self) {
+        if let Some(most) = self.capabilities.message_limit {
+            let limits = &mut self.limits;
+            limits.bodies_per_command = limits.bodies_per_command.min(most);
+            limits.rows_per_command = limits.rows_per_command.min(most);
+        }
     }
 
     /// ENABLE and ID in one round trip. A server that never completes ENABLE has still answered
@@ -97,6 +107,10 @@ impl Session {
         }
         if has("UTF8=ONLY") {
             wanted.push("UTF8=ACCEPT");
+        }
+        if has("UIDONLY") {
+            // A provider that shows the newest 10,000 messages of a mailbox shows all of them so.
+            wanted.push("UIDONLY");
         }
         let may_enable = has("ENABLE") || has("IMAP4REV2");
         let identify = has("ID");
@@ -127,6 +141,7 @@ impl Session {
         let on = |word: &str| enabled.iter().any(|enabled| enabled == word);
         self.capabilities.qresync = on("QRESYNC");
         self.capabilities.condstore = on("CONDSTORE") || on("QRESYNC");
+        self.capabilities.uid_only = on("UIDONLY");
         if on("IMAP4REV2") || on("UTF8=ACCEPT") {
             self.encoding = NameEncoding::Utf8;
         }

@@ -1,9 +1,9 @@
 //! Which messages the open mailbox has, and what the server says about each: UIDs, flags, dates,
 //! sizes (RFC 9051 §6.4.5).
 //!
-//! UIDs come from FETCH over bounded, ascending ranges; an ESEARCH result is believed only when its
-//! count is that of the mailbox, for servers cut searches off. A refused range is halved, down to
-//! one message.
+//! UIDs come from FETCH over bounded, ascending ranges. An ESEARCH result is believed only when its
+//! count is that of the mailbox, for servers cut searches off, and when FETCH shows no newer message
+//! than it does, for search indexes lag behind. A refused range is halved, down to one message.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -129,8 +129,16 @@ impl Session {
             return Ok(UidSet::new());
         }
         if self.capabilities.esearch
-            && let Some(found) = self.search_all().await?
+            && let Some(mut found) = self.search_all().await?
         {
+            let beyond = found.last().and_then(|last| last.get().checked_add(1));
+            let listed = found.len();
+            if let Some(beyond) = beyond
+                && (!self.list_range(beyond, None, &mut found).await? || found.len() > listed)
+            {
+                tracing::warn!("a search does not show the newest messages");
+                return self.list_uids().await;
+            }
             return Ok(found);
         }
         self.list_uids().await
@@ -173,7 +181,8 @@ impl Session {
     /// UIDNEXT is a hint.
     async fn list_uids(&mut self) -> Result<UidSet, Error> {
         let mut found = UidSet::new();
-        let mut width = FIRST_WIDTH;
+        let limit = self.capabilities.message_limit.and_then(|most| u32::try_from(most).ok());
+        let mut width = limit.unwrap_or(FIRST_WIDTH).min(FIRST_WIDTH);
         let mut first = 1u32;
         let last = self.uid_next.map_or(0, |next| next.get() - 1);
         while first <= last && found.len() < u64::from(self.exists) {
@@ -205,12 +214,16 @@ impl Session {
 
     /// False when the server refuses the range.
     async fn list_range(&mut self, first: u32, last: Option<u32>, found: &mut UidSet) -> Result<bool, Error> {
+        let asked = last.map(|last| first..=last);
         let last = last.map_or("*".to_owned(), |last| last.to_string());
         let command = Command::new(&format!("UID FETCH {first}:{last} (UID)"));
         let mut uids = Vec::new();
         let listed = self
             .run(command, &mut |heard| {
-                if let Heard::Data(Data::Fetch(Row { uid: Some(uid), .. })) = heard {
+                // `n:*` gives the last message also when it is below n.
+                if let Heard::Data(Data::Fetch(Row { uid: Some(uid), .. })) = heard
+                    && asked.as_ref().is_none_or(|asked| asked.contains(&uid.get()))
+                {
                     uids.push(uid);
                 }
             })

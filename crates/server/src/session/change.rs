@@ -114,7 +114,7 @@ impl Session {
         arguments.end()?;
         self.must_write()?;
         let uids = self.selected()?.resolve(&set, by_uid)?;
-        let (condstore, mut out) = (self.condstore, Vec::new());
+        let (condstore, uid_only, mut out) = (self.condstore, self.uid_only, Vec::new());
         let modified = self.in_mailbox(true, |mailbox, selected| {
             let mut modified = Vec::new();
             for uid in uids {
@@ -128,7 +128,13 @@ impl Session {
                 selected.answered.insert(uid, modseq);
                 let number = selected.number(uid);
                 if !silent {
-                    write_flags(&mut out, number, uid, &flags, condstore.then_some(modseq));
+                    write_flags(
+                        &mut out,
+                        Some(number).filter(|_| !uid_only),
+                        uid,
+                        &flags,
+                        condstore.then_some(modseq),
+                    );
                 } else if condstore {
                     let line = format!("* {number} FETCH (UID {uid} MODSEQ ({modseq}))\r\n");
                     out.extend_from_slice(line.as_bytes());

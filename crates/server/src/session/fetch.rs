@@ -199,7 +199,8 @@ impl Session {
             pieces.insert(0, self.piece(&Item::Flags, &message, &bytes));
         }
         self.twist_pieces(&mut pieces);
-        self.send_pieces(number, pieces).await?;
+        let begin = if self.uid_only { format!("* {uid} UIDFETCH (") } else { format!("* {number} FETCH (") };
+        self.send_pieces(&begin, pieces).await?;
         self.wire.out.append(&mut after);
         Ok(())
     }
@@ -310,12 +311,12 @@ impl Session {
         }
     }
 
-    async fn send_pieces(&mut self, number: usize, pieces: Vec<Piece>) -> Result<(), Stop> {
+    async fn send_pieces(&mut self, begin: &str, pieces: Vec<Piece>) -> Result<(), Stop> {
         let between = match self.twists.iter().any(|twist| matches!(twist, Effect::InPieces)) {
-            true => format!(")\r\n* {number} FETCH ("),
+            true => format!(")\r\n{begin}"),
             false => " ".to_owned(),
         };
-        self.wire.out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
+        self.wire.out.extend_from_slice(begin.as_bytes());
         for (i, piece) in pieces.into_iter().enumerate() {
             if i > 0 {
                 self.wire.out.extend_from_slice(between.as_bytes());

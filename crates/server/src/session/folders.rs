@@ -91,7 +91,7 @@ impl Session {
 
     /// `* STATUS name (…)`.
     pub(super) fn status_line(&self, name: &[u8], mailbox: &Mailbox, items: &[String]) -> Vec<u8> {
-        let facts = Facts::of(mailbox, &self.twists);
+        let facts = Facts::of(mailbox, &self.twists, self.most_shown());
         let with =
             |flag: &str| mailbox.messages.iter().filter(|message| message.flags.contains(flag)).count();
         let mut told = Vec::new();

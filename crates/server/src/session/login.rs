@@ -116,6 +116,7 @@ impl Session {
                 "QRESYNC" => (self.condstore, self.qresync) = (true, true),
                 "IMAP4REV2" => (self.utf8, self.rev2) = (true, true),
                 "UTF8=ACCEPT" => self.utf8 = true,
+                "UIDONLY" => self.uid_only = true,
                 _ => continue,
             }
             enabled.push(word);

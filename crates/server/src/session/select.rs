@@ -136,7 +136,10 @@ impl Session {
                 id: mailbox.id.clone(),
                 validity: mailbox.validity,
                 read_only,
-                known: mailbox.messages.iter().map(|message| message.uid).collect(),
+                known: mailbox.messages[mailbox.messages.len().saturating_sub(self.most_shown())..]
+                    .iter()
+                    .map(|message| message.uid)
+                    .collect(),
                 told: mailbox.modseq,
                 answered: BTreeMap::new(),
                 owes_expunges: false,
@@ -200,7 +203,7 @@ impl Session {
             true => say("* OK [PERMANENTFLAGS ()] nothing can be changed".to_owned()),
             false => say(format!("* OK [PERMANENTFLAGS ({flags} \\*)] flags that are kept")),
         }
-        let facts = Facts::of(mailbox, &self.twists);
+        let facts = Facts::of(mailbox, &self.twists, self.most_shown());
         say(format!("* {} EXISTS", facts.exists));
         if !self.rev2 {
             say("* 0 RECENT".to_owned());
@@ -242,6 +245,7 @@ impl Session {
         for (number, message) in (1usize..).zip(&mailbox.messages) {
             let asked = since.known.as_ref().is_none_or(|known| known.contains(message.uid));
             if message.modseq > since.modseq && asked {
+                let number = Some(number).filter(|_| !self.uid_only);
                 write_flags(out, number, message.uid, &message.flags, Some(message.modseq));
             }
         }
@@ -299,9 +303,10 @@ impl Session {
         if self.selected.is_none() {
             return Ok(());
         }
-        let (qresync, condstore) = (self.qresync, self.condstore);
+        let by_uid = self.qresync || self.uid_only;
+        let (uid_only, condstore) = (self.uid_only, self.condstore);
         let news = self.in_mailbox(false, |mailbox, selected| {
-            selected.news(mailbox, with_expunges, qresync, condstore)
+            selected.news(mailbox, with_expunges, by_uid, uid_only, condstore)
         })?;
         self.wire.out.extend_from_slice(&news);
         Ok(())
@@ -309,7 +314,14 @@ impl Session {
 }
 
 impl Selected {
-    fn news(&mut self, mailbox: &Mailbox, with_expunges: bool, qresync: bool, condstore: bool) -> Vec<u8> {
+    fn news(
+        &mut self,
+        mailbox: &Mailbox,
+        with_expunges: bool,
+        by_uid: bool,
+        uid_only: bool,
+        condstore: bool,
+    ) -> Vec<u8> {
         let mut news = Vec::new();
         if self.told == mailbox.modseq && !(self.owes_expunges && with_expunges) {
             self.answered.clear();
@@ -317,7 +329,7 @@ impl Selected {
         }
         let gone: Vec<(usize, Uid)> = self.lost(mailbox);
         if with_expunges {
-            if qresync && !gone.is_empty() {
+            if by_uid && !gone.is_empty() {
                 let set: UidSet = gone.iter().map(|&(_, uid)| uid).collect();
                 news.extend_from_slice(format!("* VANISHED {set}\r\n").as_bytes());
             } else {
@@ -337,7 +349,8 @@ impl Selected {
                 message.modseq <= self.told || self.answered.get(&message.uid) == Some(&message.modseq);
             if !told {
                 let modseq = condstore.then_some(message.modseq);
-                write_flags(&mut news, self.number(message.uid), message.uid, &message.flags, modseq);
+                let number = if uid_only { None } else { Some(self.number(message.uid)) };
+                write_flags(&mut news, number, message.uid, &message.flags, modseq);
             }
         }
         if first_new < mailbox.messages.len() {
@@ -384,10 +397,20 @@ fn read_since(arguments: &mut Arguments) -> Result<Since, Stop> {
     Ok(Since { validity, modseq, known })
 }
 
-/// `* n FETCH (UID … FLAGS (…))`, with MODSEQ where it is wanted.
-pub(super) fn write_flags(out: &mut Vec<u8>, number: usize, uid: Uid, flags: &Flags, modseq: Option<u64>) {
+/// `* n FETCH (UID … FLAGS (…))`, with MODSEQ where it is wanted; without a number, UIDFETCH.
+pub(super) fn write_flags(
+    out: &mut Vec<u8>,
+    number: Option<usize>,
+    uid: Uid,
+    flags: &Flags,
+    modseq: Option<u64>,
+) {
     let modseq = modseq.map_or(String::new(), |modseq| format!(" MODSEQ ({modseq})"));
-    out.extend_from_slice(format!("* {number} FETCH (UID {uid} FLAGS ({flags}){modseq})\r\n").as_bytes());
+    let line = match number {
+        Some(number) => format!("* {number} FETCH (UID {uid} FLAGS ({flags}){modseq})\r\n"),
+        None => format!("* {uid} UIDFETCH (FLAGS ({flags}){modseq})\r\n"),
+    };
+    out.extend_from_slice(line.as_bytes());
 }
 
 /// The numbers that SELECT and STATUS tell, as the faults want them.
@@ -399,9 +422,9 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn of(mailbox: &Mailbox, twists: &[Effect]) -> Self {
+    pub(super) fn of(mailbox: &Mailbox, twists: &[Effect], most_shown: usize) -> Self {
         let mut facts = Self {
-            exists: mailbox.messages.len(),
+            exists: mailbox.messages.len().min(most_shown),
             validity: Some(mailbox.validity),
             uid_next: Some(mailbox.uid_next.min(u64::from(u32::MAX))),
             modseq: Some(mailbox.modseq),

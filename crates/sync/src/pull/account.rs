@@ -17,7 +17,9 @@ use remote::imap::{Listed, Session, Status};
 use remote::{Endpoint, Kind, Security};
 
 use super::folder::{self, FolderState};
+use super::peek::Peek;
 use super::{Context, RunError};
+use crate::hints;
 use crate::ledger::{FolderLedger, Ledger};
 use crate::plan::ServerState;
 use crate::renames::{self, Fresh, Lost};
@@ -41,12 +43,18 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
     let mut line = Line::default();
     let listed = loop {
         let session = line.connect(&context).await?;
+        let gmail = session.capabilities().gmail;
         match session.list().await {
-            Ok(listed) => break listed,
+            Ok(listed) => {
+                if gmail && !listed.iter().any(|folder| folder.special_use.as_deref() == Some("\\All")) {
+                    ledger.warnings.push(hints::all_mail_is_hidden().to_owned());
+                }
+                break listed;
+            }
             Err(error) => line.cut(&context, error).await?,
         }
     };
-    let (wanted, listed_names) = choose(&context, listed, ledger);
+    let Choice { wanted, structure, names: listed_names } = choose(&context, listed, ledger);
     if wanted.is_empty() {
         ledger.warnings.push("no folder is wanted: nothing is backed up".to_owned());
     }
@@ -66,9 +74,11 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
             .iter()
             .any(|run| run.outcome.as_deref().is_some_and(|word| word != "failed")),
         to_prove: if sum == 0 { 0 } else { (sum / 100).max(20) },
+        peek: Peek::default(),
     };
     follow_renames(&context, &mut line, &wanted, &listed_names, &mut state, ledger).await?;
     record_gone(&context, &listed_names, &mut state, ledger).await?;
+    record_structure(&context, structure).await?;
 
     for (position, folder) in wanted.iter().enumerate() {
         let name = folder.name.text();
@@ -80,7 +90,7 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
             Err(error) => entry.error = Some(error.to_string()),
             Ok(()) => entry.error = entry.error.take().filter(|error| error != UNFINISHED),
         }
-        let (bytes_fetched, vanished) = (entry.bytes_fetched, entry.vanished);
+        let (bytes_fetched, vanished, on_server) = (entry.bytes_fetched, entry.vanished, entry.on_server);
         let notices = std::mem::take(&mut entry.notices);
         ledger.warnings.extend(notices.into_iter().map(|notice| format!("{name}: {notice}")));
         context.progress.folder_ends(&name);
@@ -92,6 +102,17 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
             ledger.warnings.push(format!("{name}: {vanished} of {before} messages vanished from the server"));
         }
         result?;
+        if let Some(hint) = hints::shown_in_part(&context.job.endpoint.host, on_server, line.shows_all()) {
+            ledger.warnings.push(format!("{name}: {hint}"));
+        }
+    }
+    if state.peek == Peek::Marks {
+        ledger.suspicious = true;
+        ledger.warnings.push(
+            "this server marks messages as read when a backup only looks at them (one or two were marked to \
+             find out); unread messages are therefore left out until they are read"
+                .to_owned(),
+        );
     }
     line.hang_up().await;
     context.pipeline.commit().await
@@ -112,6 +133,8 @@ pub(super) struct AccountState {
     pub(super) may_match: bool,
     /// How many matches by header this run still proves by their bytes.
     pub(super) to_prove: u64,
+    /// Whether looking at mail on this server leaves it unread.
+    pub(super) peek: Peek,
 }
 
 async fn count_unproven(
@@ -127,27 +150,34 @@ async fn count_unproven(
     count.await
 }
 
-/// Splits the server's list into the wanted folders (INBOX first) and names the others.
-fn choose(
-    context: &Context<'_>,
-    listed: Vec<Listed>,
-    ledger: &mut Ledger,
-) -> (Vec<Listed>, Vec<MailboxName>) {
-    let names = listed.iter().map(|folder| folder.name.clone()).collect();
-    let mut wanted = Vec::new();
+/// What the server lists, sorted.
+struct Choice {
+    /// Folders to be pulled, INBOX first.
+    wanted: Vec<Listed>,
+    /// Names that hold no messages: levels of the hierarchy, and what is only subscribed.
+    structure: Vec<Listed>,
+    /// All names under which messages may lie.
+    names: Vec<MailboxName>,
+}
+
+/// Sorts the server's list, and names in the ledger what is left out.
+fn choose(context: &Context<'_>, listed: Vec<Listed>, ledger: &mut Ledger) -> Choice {
+    let mut choice = Choice { wanted: Vec::new(), structure: Vec::new(), names: Vec::new() };
     for folder in listed {
         let name = folder.name.text();
-        if !folder.selectable {
-            continue;
+        let is_ours = !folder.outside && context.job.filter.wants(&name);
+        if folder.selectable {
+            choice.names.push(folder.name.clone());
         }
-        if folder.outside || !context.job.filter.wants(&name) {
-            ledger.excluded.push(name);
-        } else {
-            wanted.push(folder);
+        match (folder.selectable, is_ours) {
+            (true, true) => choice.wanted.push(folder),
+            (true, false) => ledger.excluded.push(name),
+            (false, true) => choice.structure.push(folder),
+            (false, false) => {}
         }
     }
-    wanted.sort_by_key(|folder| !folder.name.is_inbox());
-    (wanted, names)
+    choice.wanted.sort_by_key(|folder| !folder.name.is_inbox());
+    choice
 }
 
 fn unreached(name: &MailboxName) -> FolderLedger {
@@ -315,10 +345,11 @@ async fn record_gone(
     ledger: &mut Ledger,
 ) -> Result<(), RunError> {
     let listed: std::collections::HashSet<&MailboxName> = listed.iter().collect();
+    // What never held messages leaves no gap, and is recorded as structure.
     let gone: Vec<&MailboxInfo> = state
         .known
         .values()
-        .filter(|mailbox| mailbox.gone.is_none() && !listed.contains(&mailbox.name))
+        .filter(|mailbox| mailbox.gone.is_none() && mailbox.selectable && !listed.contains(&mailbox.name))
         .collect();
     for mailbox in gone {
         let id = mailbox.id;
@@ -332,6 +363,15 @@ async fn record_gone(
         ledger.suspicious |= context.job.limits.watchdog.folder_is_suspicious(mailbox.live, mailbox.live);
     }
     Ok(())
+}
+
+/// Records the names that hold no messages, so that a restore can make them again.
+async fn record_structure(context: &Context<'_>, structure: Vec<Listed>) -> Result<(), RunError> {
+    let account = context.account;
+    let record = context.pipeline.ask(move |writer| {
+        structure.iter().try_for_each(|level| writer.mailbox(account, &mailbox_seen(level)).map(|_| ()))
+    });
+    record.await
 }
 
 /// The connection, and how often it was cut of late.
@@ -386,6 +426,11 @@ impl Line {
             () = tokio::time::sleep(pause) => Ok(()),
             () = context.stop.wait() => Err(RunError::Stopped),
         }
+    }
+
+    /// The server has promised to show all messages of a mailbox.
+    fn shows_all(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.capabilities().uid_only)
     }
 
     async fn hang_up(&mut self) {

@@ -6,6 +6,8 @@
 //! with, a few rounds long. The mark that lets the next run skip an unchanged mailbox is written
 //! last, in the same commit as the messages it covers, or a later one.
 
+use std::collections::{HashMap, HashSet};
+
 use archive::{EpochId, MailboxId, MailboxInfo, Mark, TroubleInfo};
 use message::{ModSeq, Uid, UidSet};
 use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
@@ -13,6 +15,7 @@ use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
 use super::account::{AccountState, Suspects, server_state};
 use super::compare::{compare, replace};
 use super::fetch::{Brought, Doubts, Wanted, bring};
+use super::peek::{self, Peek};
 use super::recognise::recognise;
 use super::revive::revive;
 use super::{Context, RunError};
@@ -35,9 +38,12 @@ pub(super) struct FolderState<'a> {
     unproven: u64,
     may_match: bool,
     to_prove: &'a mut u64,
+    peek: &'a mut Peek,
     suspects: Suspects,
     doubts: Doubts,
     skipped: UidSet,
+    /// Unread messages that this server would mark as read.
+    left_unread: UidSet,
     /// The message that is on its way: if the connection is cut now, it may be the reason.
     on_its_way: Option<Uid>,
     /// Messages gained so far.
@@ -63,9 +69,11 @@ impl<'a> FolderState<'a> {
             known,
             may_match: account.may_match,
             to_prove: &mut account.to_prove,
+            peek: &mut account.peek,
             suspects: Suspects::default(),
             doubts: Doubts::default(),
             skipped: UidSet::new(),
+            left_unread: UidSet::new(),
             on_its_way: None,
             delivered: 0,
             opened_before: false,
@@ -353,6 +361,7 @@ async fn catch_up(
             folder.delivered += again.len();
             held.uids.extend_from(&again);
             surveyed.retain(|message| !again.contains(message.uid));
+            surveyed = harmless(session, folder, entry, surveyed).await?;
             let found = recognise(context, session, epoch, &surveyed, &mut entry.bytes_fetched).await?;
             entry.matched_by_header += found.len();
             entry.new += found.len();
@@ -379,7 +388,7 @@ async fn catch_up(
             if window.difference(&surveyed_set).is_empty() && missing.len() <= plan::WINDOW_MESSAGES {
                 std::mem::take(&mut surveyed)
             } else {
-                survey(session, &window).await?
+                survey_missing(session, folder, entry, &window).await?
             };
         let wanted = Wanted { epoch, messages, prove: false };
         let octets = wanted.messages.iter().map(|message| message.size).sum();
@@ -448,7 +457,10 @@ async fn prove(
         return Ok(());
     }
     *folder.to_prove -= sample.len();
-    let wanted = Wanted { epoch: held.epoch, messages: survey(session, &sample).await?, prove: true };
+    let mut messages = survey(session, &sample).await?;
+    folder.peek.try_out(session, &messages, &mut entry.bytes_fetched).await?;
+    messages.retain(|message| folder.peek.may_fetch(message));
+    let wanted = Wanted { epoch: held.epoch, messages, prove: true };
     fetch_and_account(context, session, folder, entry, &wanted).await?;
     Ok(())
 }
@@ -462,12 +474,19 @@ async fn name_what_is_missing(
     server: &UidSet,
 ) -> Result<(), RunError> {
     let missing = server.difference(&held.uids);
-    // What failed and has left the server since is nobody's loss of ours.
-    let is_there = |item: &Item| Uid::new(item.uid).is_none_or(|uid| server.contains(uid));
-    entry.failed.retain(is_there);
+    // What failed and has left the server since is no loss; what was left unread and has been read and
+    // fetched since is no failure.
+    let is_missing = |item: &Item| {
+        let fetched = |uid| folder.left_unread.contains(uid) && held.uids.contains(uid);
+        Uid::new(item.uid).is_none_or(|uid| server.contains(uid) && !fetched(uid))
+    };
+    entry.failed.retain(is_missing);
+    let named: HashSet<u32> = entry.failed.iter().map(|item| item.uid).collect();
+    let troubles: HashMap<Uid, &TroubleInfo> =
+        held.troubles.iter().map(|trouble| (trouble.uid, trouble)).collect();
     for uid in missing.iter() {
-        let trouble = held.troubles.iter().find(|trouble| trouble.uid == uid);
-        if entry.failed.iter().any(|item| item.uid == uid.get()) {
+        let trouble = troubles.get(&uid);
+        if named.contains(&uid.get()) {
             continue;
         } else if folder.skipped.contains(uid) {
             let why = "the connection is cut whenever it is fetched".to_owned();
@@ -488,6 +507,36 @@ async fn name_what_is_missing(
         }
     }
     Ok(())
+}
+
+/// What the server says of messages that are to be fetched.
+async fn survey_missing(
+    session: &mut Session,
+    folder: &mut FolderState<'_>,
+    entry: &mut FolderLedger,
+    uids: &UidSet,
+) -> Result<Vec<Surveyed>, RunError> {
+    let messages = survey(session, uids).await?;
+    harmless(session, folder, entry, messages).await
+}
+
+/// Those of the messages that can be fetched without changing them; the others are named.
+async fn harmless(
+    session: &mut Session,
+    folder: &mut FolderState<'_>,
+    entry: &mut FolderLedger,
+    mut messages: Vec<Surveyed>,
+) -> Result<Vec<Surveyed>, RunError> {
+    folder.peek.try_out(session, &messages, &mut entry.bytes_fetched).await?;
+    messages.retain(|message| {
+        let may = folder.peek.may_fetch(message);
+        if !may && !folder.left_unread.contains(message.uid) {
+            folder.left_unread.insert(message.uid);
+            entry.failed.push(Item { uid: message.uid.get(), why: peek::WHY_LEFT.to_owned() });
+        }
+        may
+    });
+    Ok(messages)
 }
 
 pub(super) async fn survey(session: &mut Session, uids: &UidSet) -> Result<Vec<Surveyed>, RunError> {

@@ -11,6 +11,7 @@ mod account;
 mod compare;
 mod fetch;
 mod folder;
+mod peek;
 mod pipeline;
 mod recognise;
 mod revive;

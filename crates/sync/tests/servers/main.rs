@@ -4,5 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bodies;
+mod flags;
+mod listings;
 mod patience;
 mod world;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archive::{Archive, PlacementInfo, When, Writer, WriterOptions};
+use archive::{Archive, MailboxInfo, PlacementInfo, When, Writer, WriterOptions};
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
 use remote::{Credentials, Endpoint, Security};
 use restante_sync::{FolderFilter, Job, Ledger, Outcome, Progress, PullLimits, Stop, SystemClock, pull};
@@ -45,6 +45,13 @@ impl World {
     pub(crate) fn deliver_with(&self, mailbox: &str, bytes: &[u8], flags: &str) -> Uid {
         let date = InternalDate::from_unix(1_772_445_600 + i64::try_from(bytes.len()).unwrap(), 0);
         self.store.append(USER, mailbox, &Flags::parse(flags), &date, bytes).unwrap()
+    }
+
+    /// So many short messages with these flags.
+    pub(crate) fn fill(&self, mailbox: &str, count: u32, flags: &str) {
+        for number in 1..=count {
+            self.deliver_with(mailbox, &mail(number, 100), flags);
+        }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -106,9 +113,19 @@ impl World {
         held
     }
 
-    /// What the archive holds of a mailbox: all that it knows of each message.
+    /// What the archive knows of a mailbox.
+    pub(crate) fn mailbox(&self, name: &str) -> MailboxInfo {
+        let archive = Archive::open(&self.path()).unwrap();
+        let view = archive.view();
+        let account = view.account("a").unwrap().unwrap();
+        view.mailboxes(account.id).unwrap().into_iter().find(|info| info.name.text() == name).unwrap()
+    }
+
+    /// What the archive holds of a mailbox, by UID: all that it knows of each message.
     pub(crate) fn placements(&self, mailbox: &str) -> Vec<PlacementInfo> {
-        placements(&Archive::open(&self.path()).unwrap(), mailbox)
+        let mut held = placements(&Archive::open(&self.path()).unwrap(), mailbox);
+        held.sort_by_key(|placement| placement.uid);
+        held
     }
 }
 

@@ -40,7 +40,11 @@ async fn one_list_brings_everything() {
            S: * LIST (\HasNoChildren \Sent) "/" "Gesendete Entw&APw-rfe"
            S: * LIST () "/" "Others/eve/Mail"
            S: * LIST (\NonExistent \Subscribed) "/" "Gone"
-           S: r2 OK"#,
+           S: r2 OK
+           C: r3 LIST (SUBSCRIBED) "" "*"
+           S: * LIST (\Subscribed) "/" INBOX
+           S: * LIST (\NonExistent \Subscribed) "/" "Gone"
+           S: r3 OK"#,
     )
     .await
     .unwrap();
@@ -100,10 +104,51 @@ async fn i23_options_that_are_offered_and_refused_are_left_out() {
            S: r2 NO internal
            C: r3 LIST "" "*" RETURN (SUBSCRIBED CHILDREN)
            S: * LIST () "/" INBOX
-           S: r3 OK"#,
+           S: r3 OK
+           C: r4 LIST (SUBSCRIBED) "" "*"
+           S: r4 BAD what"#,
     )
     .await;
     assert_eq!(shown(&listed.unwrap()), ["INBOX"]);
+}
+
+#[tokio::test]
+async fn i29_what_is_subscribed_and_not_listed_is_left_out_only_if_it_does_not_exist() {
+    let listed = lists(
+        "LIST-EXTENDED",
+        r#"C: r1 LIST "" "*" RETURN (SUBSCRIBED CHILDREN)
+           S: * LIST (\Subscribed) "/" INBOX
+           S: r1 OK
+           C: r2 LIST (SUBSCRIBED) "" "*"
+           S: * LIST () "/" INBOX
+           S: * LIST () "/" hidden
+           S: * LIST () "/" locked
+           S: * LIST () "/" old
+           S: * LIST () "/" older
+           S: * LIST (\NonExistent) "/" oldest
+           S: r2 OK
+           C: r3 STATUS "hidden" (MESSAGES UIDNEXT UIDVALIDITY)
+           S: * STATUS hidden (MESSAGES 1)
+           S: r3 OK
+           C: r4 STATUS "locked" (MESSAGES UIDNEXT UIDVALIDITY)
+           S: r4 NO [NOPERM] not yours
+           C: r5 STATUS "old" (MESSAGES UIDNEXT UIDVALIDITY)
+           S: r5 NO [NONEXISTENT] gone
+           C: r6 STATUS "older" (MESSAGES UIDNEXT UIDVALIDITY)
+           S: r6 NO Mailbox doesn't exist: older"#,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        shown(&listed),
+        [
+            "INBOX subscribed",
+            "hidden subscribed",
+            "locked subscribed",
+            "old unselectable subscribed",
+            "older unselectable subscribed"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -23,7 +23,9 @@ const OPENED: &str = "C: r1 EXAMINE \"INBOX\"\nS: * OK [UIDNEXT 10] x\n";
 #[tokio::test]
 async fn i01_a_search_is_believed_when_it_shows_the_whole_mailbox() {
     for (search, expected) in [
-        ("S: * ESEARCH (TAG \"r2\") UID COUNT 3 ALL 2,8:9\nS: r2 OK", "2,8:9"),
+        ("S: * ESEARCH (TAG \"r2\") UID COUNT 3 ALL 2,8:9\nS: r2 OK\nBEYOND", "2,8:9"),
+        // As many as there are, but not the newest: an index that lags behind.
+        ("S: * ESEARCH (TAG \"r2\") UID COUNT 3 ALL 2,7:8\nS: r2 OK\nLAGS", "2,8:9"),
         // Cut off, inconsistent, missing, refused: FETCH is asked.
         ("S: * ESEARCH (TAG \"r2\") UID COUNT 2 ALL 8:9\nS: r2 OK\nFETCH", "2,8:9"),
         ("S: * ESEARCH (TAG \"r2\") UID COUNT 3 ALL 8:9\nS: r2 OK\nFETCH", "2,8:9"),
@@ -36,7 +38,12 @@ async fn i01_a_search_is_believed_when_it_shows_the_whole_mailbox() {
                      S: * 1 FETCH (UID 2)
                      S: * 2 FETCH (UID 8)
                      S: r3 OK";
-        let search = search.replace("FETCH", fetch);
+        let beyond = "C: r3 UID FETCH 10:* (UID)
+                      S: * 3 FETCH (UID 9)
+                      S: r3 OK";
+        let lags = format!("{}\n{}", beyond.replace("10:", "9:"), fetch.replace("r3", "r4"));
+        let search =
+            search.replace("BEYOND", beyond).replace("LAGS", &lags).replace("\nFETCH", &format!("\n{fetch}"));
         let script =
             format!("{OPENED}S: * 3 EXISTS\nS: r1 OK\nC: r2 UID SEARCH RETURN (ALL COUNT) ALL\n{search}");
         talk("ESEARCH", &script, async |mut session| {
@@ -45,6 +52,38 @@ async fn i01_a_search_is_believed_when_it_shows_the_whole_mailbox() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn i02_messages_without_numbers_are_understood() {
+    let script = "C: r1 ENABLE UIDONLY
+                  C: r2 NOOP
+                  S: * ENABLED UIDONLY
+                  S: r1 OK
+                  S: r2 OK
+                  C: r3 UID FETCH 7:8,70 (UID FLAGS INTERNALDATE RFC822.SIZE)
+                  S: * 70 UIDFETCH (FLAGS () INTERNALDATE \"x\" RFC822.SIZE 5)
+                  S: * 8 UIDFETCH (FLAGS (\\Seen) INTERNALDATE \"x\" RFC822.SIZE 6)
+                  S: r3 OK";
+    talk("ENABLE UIDONLY", script, async |mut session| {
+        assert!(session.capabilities().uid_only);
+        assert_eq!(numbers(&surveys(&mut session, "7:8,70").await.unwrap()), [8, 70]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn i03_a_told_message_limit_is_kept() {
+    let script = "C: r1 UID FETCH 1:2 (UID FLAGS)
+                  C: r2 UID FETCH 3:4 (UID FLAGS)
+                  C: r3 UID FETCH 5 (UID FLAGS)
+                  S: r1 OK
+                  S: r2 OK
+                  S: r3 OK";
+    talk("MESSAGELIMIT=2", script, async |mut session| {
+        session.flags(&set("1:5"), None, &mut |_| {}).await.unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]

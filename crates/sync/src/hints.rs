@@ -1,0 +1,101 @@
+//! What a server may be hiding, guessed from its name and its numbers.
+//!
+//! Some providers show a part of a folder and count only what they show, so that every sum agrees
+//! and yet mail is missing. Nothing in the protocol tells. What can be known is known from the
+//! host's name, or suspected from a count that is too round to be chance; then a person is told,
+//! with the way out. A hint never changes what a run does.
+
+/// The domains under which Yahoo and the brands that it runs are reached over IMAP.
+const YAHOO: [&str; 7] =
+    ["yahoo.com", "yahoo.co.jp", "yahoodns.net", "aol.com", "ymail.com", "verizon.net", "att.net"];
+/// Gmail.
+const GMAIL: [&str; 2] = ["gmail.com", "googlemail.com"];
+/// The newest so many messages of a folder are what Yahoo shows.
+const YAHOO_SHOWS: u64 = 10_000;
+/// The choices of Gmail's setting "Folder size limits".
+const GMAIL_CHOICES: [u64; 4] = [1_000, 2_000, 5_000, 10_000];
+/// Limits that providers are known, or likely, to set.
+const ROUND: [u64; 8] = [1_000, 2_000, 5_000, 10_000, 20_000, 25_000, 50_000, 100_000];
+
+/// Octets that Gmail lets a client download over IMAP in a day are 2,500 MB; beyond, it locks the
+/// account out for a while. A little less, for the rest of what goes over the line.
+const GMAIL_DAY: u64 = 2_400_000_000;
+
+/// What to tell of a folder with so many messages, if it may not show them all. `all_shown`: the
+/// server has promised to show all (UIDONLY).
+pub(crate) fn shown_in_part(host: &str, messages: u64, all_shown: bool) -> Option<String> {
+    if all_shown {
+        return None;
+    }
+    if is_within(host, &YAHOO) && messages >= YAHOO_SHOWS {
+        return Some(format!(
+            "{messages} messages: this provider shows no more than the newest {YAHOO_SHOWS} of a folder over IMAP; \
+             move older mail into other folders, and it will be backed up from there"
+        ));
+    }
+    if is_within(host, &GMAIL) && GMAIL_CHOICES.contains(&messages) {
+        return Some(format!(
+            "exactly {messages} messages: Gmail may be set to show no more; in its settings under \"Forwarding and \
+             POP/IMAP\", choose \"Do not limit the number of messages in an IMAP folder\""
+        ));
+    }
+    ROUND.contains(&messages).then(|| {
+        format!(
+            "exactly {messages} messages is a round number: some providers show no more of a folder over IMAP; \
+             compare it with what the provider's web page shows"
+        )
+    })
+}
+
+/// What to tell of an account on Gmail whose "All Mail" is not listed.
+pub(crate) fn all_mail_is_hidden() -> &'static str {
+    "Gmail's \"All Mail\" is not shown over IMAP, so mail that has no other label is not backed up; in Gmail's \
+     settings under \"Labels\", tick \"Show in IMAP\" for it (and for each label that is missing here)"
+}
+
+/// Octets of content that a known provider lets a client fetch in a day; `None` for any other.
+#[must_use]
+pub fn bytes_per_day(host: &str) -> Option<u64> {
+    is_within(host, &GMAIL).then_some(GMAIL_DAY)
+}
+
+/// Whether the host is one of these domains or below one.
+fn is_within(host: &str, domains: &[&str]) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    domains.iter().any(|domain| {
+        host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i02_a_folder_that_may_be_cut_off_is_told_with_the_way_out() {
+        let hint = |host, messages| shown_in_part(host, messages, false).unwrap_or_default();
+        assert!(hint("imap.mail.yahoo.com", 10_000).contains("move older mail"));
+        assert!(hint("imap.mail.yahoo.com", 10_003).contains("move older mail"));
+        assert!(hint("imap.gmail.com", 5_000).contains("Do not limit"));
+        assert!(hint("mail.example.org", 25_000).contains("round number"));
+        for (host, messages) in [
+            ("imap.mail.yahoo.com", 9_999),
+            ("imap.gmail.com", 5_001),
+            ("mail.example.org", 24_999),
+            ("mail.example.org", 0),
+        ] {
+            assert_eq!(hint(host, messages), "", "{host} {messages}");
+        }
+        assert_eq!(shown_in_part("imap.mail.yahoo.com", 10_000, true), None);
+    }
+
+    #[test]
+    fn i22_only_the_provider_itself_has_its_budget() {
+        for host in ["imap.gmail.com", "IMAP.GOOGLEMAIL.COM.", "gmail.com"] {
+            assert_eq!(bytes_per_day(host), Some(2_400_000_000), "{host}");
+        }
+        for host in ["notgmail.com", "gmail.com.example.org", "imap.example.org", ""] {
+            assert_eq!(bytes_per_day(host), None, "{host}");
+        }
+    }
+}
