@@ -18,9 +18,8 @@ use std::sync::Arc;
 
 use rustix::fs::{Advice, OFlags};
 
-#[cfg(any(test, feature = "fuzzing"))]
-#[cfg_attr(not(test), allow(dead_code, reason = "fuzz targets need no faults"))]
-pub(crate) mod memory;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulated;
 
 /// A file that was found in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::block::Directory;
 use crate::catalogue::apply::Applier;
 use crate::catalogue::{self, Mode, compare};
-use crate::disk::memory::MemoryDisk;
+use crate::disk::simulated::SimulatedDisk;
 use crate::frame::{CommitFields, FrameHeader, FrameKey, HEADER_BYTES, limit};
 use crate::identity::Place;
 use crate::ids::{ArchiveId, PackId};
@@ -135,7 +135,7 @@ pub fn archive(data: &[u8]) {
     tour::take(&place(forge::archive(data)));
 }
 
-fn place(disk: MemoryDisk) -> Place {
+fn place(disk: SimulatedDisk) -> Place {
     Place::on(Arc::new(disk), Path::new("/archive"), None)
 }
 

@@ -272,8 +272,8 @@ mod tests {
 
     #[test]
     fn d05_the_identity_file_is_renamed_only_after_its_bytes_are_synced() {
-        use crate::disk::memory::{MemoryDisk, Operation};
-        let disk = MemoryDisk::new();
+        use crate::disk::simulated::{Operation, SimulatedDisk};
+        let disk = SimulatedDisk::new();
         let place = Place::on(Arc::new(disk.clone()), Path::new("/a"), None);
         init_at(&place, &crate::surroundings::fixed::Fixed::default()).unwrap();
         let record = disk.record();

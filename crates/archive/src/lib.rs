@@ -50,6 +50,8 @@ pub use info::{
 };
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
 pub use replay::Damage;
+#[cfg(any(test, feature = "simulation"))]
+pub use surroundings::Seeded;
 pub use surroundings::{Machine, Surroundings};
 pub use verify::{CatalogueFinding, Depth, MessageHit, VerifyProgress, VerifyReport, verify, verify_at};
 pub use view::View;

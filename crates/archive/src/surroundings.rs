@@ -34,6 +34,53 @@ impl Surroundings for Machine {
     }
 }
 
+#[cfg(any(test, feature = "simulation"))]
+pub use seeded::Seeded;
+
+#[cfg(any(test, feature = "simulation"))]
+mod seeded {
+    //! Chance that comes from a seed, and a clock that stands where it was set.
+
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+    use super::Surroundings;
+
+    /// Surroundings of a simulation: the same seed gives the same ids in the same order.
+    #[derive(Debug)]
+    pub struct Seeded {
+        seed: u64,
+        drawn: AtomicU64,
+        unix_ms: AtomicI64,
+    }
+
+    impl Seeded {
+        /// Ids by this seed; the clock stands at a moment in November 2026.
+        #[must_use]
+        pub fn new(seed: u64) -> Self {
+            Self { seed, drawn: AtomicU64::new(0), unix_ms: AtomicI64::new(1_795_000_000_000) }
+        }
+
+        /// Sets the clock: milliseconds since 1970.
+        pub fn set_clock(&self, unix_ms: i64) {
+            self.unix_ms.store(unix_ms, Ordering::Relaxed);
+        }
+    }
+
+    impl Surroundings for Seeded {
+        fn random(&self) -> std::io::Result<[u8; 16]> {
+            let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+            let hash = blake3::hash(&[self.seed.to_le_bytes(), drawn.to_le_bytes()].concat());
+            let mut id = [0; 16];
+            id.copy_from_slice(&hash.as_bytes()[..16]);
+            Ok(id)
+        }
+
+        fn unix_ms(&self) -> i64 {
+            self.unix_ms.load(Ordering::Relaxed)
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod fixed {
     //! Chance that counts and a clock that stands.

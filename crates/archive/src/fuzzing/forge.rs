@@ -20,7 +20,7 @@ use message::recipe::Stream;
 use super::{ARCHIVE, PACK};
 use crate::block::{Directory, DirectoryEntry};
 use crate::disk::Disk as _;
-use crate::disk::memory::MemoryDisk;
+use crate::disk::simulated::SimulatedDisk;
 use crate::frame::{Codec, CommitFields, FrameKey, Kind, NewFrame, NextNumbers, limit};
 use crate::ids::{BlobNumber, CommitId, PackId};
 use crate::pack::header::{PackHeader, Previous, file_name};
@@ -29,8 +29,8 @@ use crate::pack::header::{PackHeader, Previous, file_name};
 const MOST_PACKS: u8 = 8;
 
 /// An archive's folder without packs.
-pub(super) fn folder() -> MemoryDisk {
-    let disk = MemoryDisk::new();
+pub(super) fn folder() -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
     for dir in ["/archive", "/archive/packs"] {
         disk.create_dir(Path::new(dir)).expect("a new disk has no folders");
     }
@@ -42,7 +42,7 @@ pub(super) fn folder() -> MemoryDisk {
 }
 
 /// The archive that these instructions make.
-pub(super) fn archive(instructions: &[u8]) -> MemoryDisk {
+pub(super) fn archive(instructions: &[u8]) -> SimulatedDisk {
     let mut forge = Forge::new();
     let mut rest = instructions;
     while !rest.is_empty() {
@@ -59,7 +59,7 @@ pub(super) fn archive(instructions: &[u8]) -> MemoryDisk {
 
 /// A pack in the making.
 struct Forge {
-    disk: MemoryDisk,
+    disk: SimulatedDisk,
     header: PackHeader,
     key: FrameKey,
     bytes: Vec<u8>,
@@ -77,7 +77,7 @@ impl Forge {
         Self::begin(folder(), header)
     }
 
-    fn begin(disk: MemoryDisk, header: PackHeader) -> Self {
+    fn begin(disk: SimulatedDisk, header: PackHeader) -> Self {
         let bytes = header.encode().to_vec();
         Self {
             disk,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::disk::memory::{Faults, Operation};
+use crate::disk::simulated::{Call, Chances, Faults, Operation, errno};
 
 /// Every mail that can be listed is read and compared; which they are.
 fn readable(view: View<'_>) -> BTreeSet<u32> {
@@ -181,23 +181,12 @@ fn d01_after_a_power_cut_between_any_two_operations_a_whole_commit_is_found() {
         acknowledged.push((world.disk.record().len(), (commit + 1) * 12));
     }
     drop(writer);
-    let record = world.disk.record();
     let from = acknowledged[0].0;
-    for crash in from..=record.len() {
+    for crash in from..=world.disk.operations() {
         let at_least = acknowledged.iter().rev().find(|(operations, _)| *operations <= crash).unwrap().1;
         for seed in 0..4u64 {
-            // 0: nothing unsynced is kept; 1: all of it; then a part, by chance.
-            let keep = |number: usize| match seed {
-                0 => false,
-                1 => true,
-                _ => {
-                    blake3::hash(&[number.to_le_bytes(), (seed as usize).to_le_bytes()].concat()).as_bytes()
-                        [0]
-                        & 1
-                        == 0
-                }
-            };
-            let disk = MemoryDisk::after_crash(&record, crash, keep);
+            let mut chances = Chances::seeded(seed);
+            let disk = world.disk.after_crash(crash, 512, &mut |sides| chances.choose(sides));
             let after = World::on(&disk);
             let mut writer = after.writer();
             let found = readable(writer.view());
@@ -231,7 +220,7 @@ fn d06_after_a_failed_sync_nothing_of_the_batch_counts_and_the_file_is_left() {
     pull(&mut writer, 1..11);
     let run = begin(&mut writer, "INBOX").unwrap();
     fill(&mut writer, &run, 11..15).unwrap();
-    world.disk.set_faults(Faults { sync: Some(1), ..Faults::default() });
+    world.disk.set_faults(Faults::once(Call::Sync, 1, errno::IO));
     assert!(matches!(writer.commit(), Err(Error::Io { .. })));
     assert!(matches!(writer.commit(), Err(Error::Abandoned)));
     assert!(matches!(begin(&mut writer, "INBOX"), Err(Error::Abandoned)));
@@ -259,7 +248,7 @@ fn d06_what_looks_like_a_commit_behind_a_failed_sync_is_void() {
     // ... is put where it failed, as if the pages had reached the medium all the same.
     let run = begin(&mut writer, "INBOX").unwrap();
     fill(&mut writer, &run, 11..15).unwrap();
-    world.disk.set_faults(Faults { sync: Some(1), ..Faults::default() });
+    world.disk.set_faults(Faults::once(Call::Sync, 1, errno::IO));
     writer.commit().unwrap_err();
     drop(writer);
     world.disk.write(&pack, &lucky.read(&pack));

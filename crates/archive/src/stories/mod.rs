@@ -10,7 +10,7 @@ use std::sync::Arc;
 use message::split::{SplitMessage, Splitter};
 use message::{Flags, InternalDate, MailboxName, MessageKey, Uid, UidSet, UidValidity};
 
-use crate::disk::memory::MemoryDisk;
+use crate::disk::simulated::SimulatedDisk;
 use crate::surroundings::fixed::Fixed;
 use crate::*;
 
@@ -22,7 +22,7 @@ mod reading;
 
 /// An archive on a disk in memory, with its catalogue in a file, and the mail that is put in it.
 pub(crate) struct World {
-    pub(crate) disk: MemoryDisk,
+    pub(crate) disk: SimulatedDisk,
     pub(crate) place: Place,
     pub(crate) options: WriterOptions,
     surroundings: Arc<Fixed>,
@@ -35,7 +35,7 @@ pub(crate) const SMALL: WriterOptions = WriterOptions { pack_bytes: 12_000, bloc
 impl World {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let disk = MemoryDisk::new();
+        let disk = SimulatedDisk::new();
         let place =
             Place::on(Arc::new(disk.clone()), Path::new("/archive"), Some(dir.path().join("catalog.db")));
         let surroundings = Arc::new(Fixed::default());
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// The same archive on another disk, without a catalogue.
-    pub(crate) fn on(disk: &MemoryDisk) -> Self {
+    pub(crate) fn on(disk: &SimulatedDisk) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let place =
             Place::on(Arc::new(disk.clone()), Path::new("/archive"), Some(dir.path().join("catalog.db")));
