@@ -9,6 +9,7 @@
 //! * [`imap::Session`]: one connection, logged in; lists, opens read-only, fetches.
 //! * [`Error`], [`Kind`]: what went wrong in words, and what to do about it.
 //! * [`Limits`]: every bound, in one table.
+//! * [`Network`]: what connections are made through; [`Internet`] outside tests.
 //!
 //! The log: this crate writes through `tracing`, never a secret. `async_imap` below it logs what it
 //! reads at level `trace`; programs must keep that target silent all the same.
@@ -24,3 +25,5 @@ mod net;
 pub use endpoint::{Credentials, Endpoint, Security};
 pub use error::{Error, Kind};
 pub use limits::Limits;
+pub use net::Transport;
+pub use net::network::{Connection, Internet, Network};

@@ -8,7 +8,8 @@
 //!   it as another client, an administrator or a thief would.
 //! * [`Behaviour`] is what kind of server it is: which extensions it offers, its delimiter and
 //!   prefix, TLS, and [`Fault`]s: what it does wrong, and when.
-//! * [`Server`] listens on loopback and keeps count of what it was asked and what it sent.
+//! * [`Server`] listens on loopback and keeps count of what it was asked and what it sent; a [`Host`]
+//!   does not listen, and serves clients in the same process.
 //! * [`sample`] is mail to fill a store with, the same for the same seed.
 //!
 //! What it offers it does by the book (RFC 9051, 3501, 7162, 4315, 4731, 5258, 5819, 6154, 7888,
@@ -18,6 +19,7 @@
 mod arguments;
 mod behaviour;
 mod fault;
+mod host;
 mod limits;
 mod names;
 pub mod sample;
@@ -30,6 +32,7 @@ mod wire;
 
 pub use behaviour::{Behaviour, Tls};
 pub use fault::{Effect, Fault, Field, Gate, Trigger};
+pub use host::Host;
 pub use server::{Counts, Server};
 pub use store::{MailboxInfo, Snapshot, Store, StoreError, StoredMessage};
 pub use tls::{TlsConfig, TlsError, tls_config};

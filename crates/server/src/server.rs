@@ -50,6 +50,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(store: Store, behaviour: Behaviour) -> Self {
+        let script = Script::new(behaviour.faults());
+        Self { store, script, behaviour, counts: Mutex::default(), log: Mutex::default() }
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn count(&self, add: impl FnOnce(&mut Counts)) {
         add(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -87,13 +100,7 @@ impl Server {
     pub async fn start(store: Store, behaviour: Behaviour) -> io::Result<Self> {
         let listener = TcpListener::bind(behaviour.address()).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            store,
-            script: Script::new(behaviour.faults()),
-            behaviour,
-            counts: Mutex::default(),
-            log: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(store, behaviour));
         let stop = watch::Sender::new(false);
         let listening = tokio::spawn(listen(listener, Arc::clone(&shared), stop.subscribe()));
         Ok(Self { address, shared, stop, listener: Some(listening) })
@@ -114,13 +121,13 @@ impl Server {
     /// The commands received, without tags, in order; passwords and literals left out.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
-        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.log()
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        *self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.counts()
     }
 
     /// Other faults from now on, in open connections, too; how often each has struck is counted
@@ -160,7 +167,7 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Rec
                     // Answers are sent whole; waiting to fill a packet would only delay them.
                     let _ = stream.set_nodelay(true);
                     shared.count(|counts| counts.connections += 1);
-                    let session = Session::new(stream, Arc::clone(&shared));
+                    let session = Session::new(Box::new(stream), Arc::clone(&shared));
                     sessions.spawn(session::serve(session));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,

@@ -15,15 +15,13 @@ mod select;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::net::TcpStream;
-
 use crate::arguments::{Arguments, Malformed, Part};
 use crate::behaviour::Tls;
 use crate::fault::{Effect, Event};
 use crate::limits;
 use crate::server::Shared;
 use crate::store::StoreError;
-use crate::wire::{Broken, Wire};
+use crate::wire::{Broken, Stream, Wire};
 use select::Selected;
 
 /// Why a command has no OK.
@@ -98,7 +96,7 @@ pub(crate) async fn serve(mut session: Session) {
 }
 
 impl Session {
-    pub(crate) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(stream: Box<dyn Stream>, shared: Arc<Shared>) -> Self {
         Self {
             wire: Wire::new(stream, Arc::clone(&shared)),
             shared,

@@ -5,11 +5,12 @@
 //! counted as they are before compression and encryption.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -35,9 +36,14 @@ impl From<io::Error> for Broken {
     }
 }
 
+/// A connection's two directions, whatever they are made of: TCP, or memory.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Box<dyn Stream>),
+    Tls(Box<TlsStream<Box<dyn Stream>>>),
     Gone,
 }
 
@@ -89,7 +95,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(stream: Box<dyn Stream>, shared: Arc<Shared>) -> Self {
         Self {
             transport: Transport::Plain(stream),
             deflated: None,
@@ -218,8 +224,7 @@ impl Wire {
             Transport::Tls(stream) => stream.get_mut().0,
             Transport::Gone => return Broken::Gone,
         };
-        let mut unread = [0; 4096];
-        while stream.try_read(&mut unread).is_ok_and(|octets| octets > 0) {}
+        while took_some(stream).await {}
         // The end of the connection is what is wanted; a failure is the same.
         let _ = stream.shutdown().await;
         Broken::Gone
@@ -358,6 +363,17 @@ impl Wire {
         self.out.extend_from_slice(b" NO [TOOBIG] literal too large\r\n");
         self.flush().await
     }
+}
+
+/// Takes what has come, without waiting for more. Whether there was any.
+async fn took_some(stream: &mut Box<dyn Stream>) -> bool {
+    let mut unread = [0; 4096];
+    let mut unread = ReadBuf::new(&mut unread);
+    std::future::poll_fn(|cx| {
+        let read = Pin::new(&mut *stream).poll_read(cx, &mut unread);
+        Poll::Ready(matches!(read, Poll::Ready(Ok(()))) && !unread.filled().is_empty())
+    })
+    .await
 }
 
 fn is_append(parts: &[Part]) -> bool {

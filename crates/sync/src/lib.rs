@@ -3,7 +3,7 @@
 //!
 //! * [`pull`] runs one account and returns its [`Ledger`].
 //! * `plan`, `matching`, `renames`, `retry`, `hints` and `watchdog` decide; they are pure.
-//! * `surroundings` is what comes in from outside: clock, watcher, request to stop.
+//! * [`Surroundings`] is what comes in from outside: time, network, watcher, request to stop.
 //!
 //! It knows nothing of configuration files, terminals or signals.
 
@@ -23,7 +23,7 @@ mod watchdog;
 pub use filter::{FolderFilter, InvalidGlob};
 pub use hints::bytes_per_day;
 pub use ledger::{FolderLedger, Item, Ledger, Outcome, Totals, rfc3339};
-pub use pull::{Job, PullLimits, probe, pull};
+pub use pull::{Job, PullLimits, probe, pull, pull_in};
 pub use retry::Patience;
-pub use surroundings::{Clock, Progress, Stop, SystemClock};
+pub use surroundings::{Chance, Clock, Dice, Progress, Stop, Surroundings, SystemClock, Time};
 pub use watchdog::Watchdog;

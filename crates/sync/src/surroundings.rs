@@ -1,10 +1,86 @@
-//! What the engine needs from outside: the time, somebody who watches, and a way to be told to stop.
+//! What the engine needs from outside: the time, the network, dice, somebody who watches, and a way to
+//! be told to stop.
 //!
-//! Nothing in this crate asks the operating system for the time; it is handed a [`Clock`].
+//! Nothing in this crate asks the operating system for the time or for chance; it is handed a
+//! [`Clock`] and [`Dice`]. [`Surroundings`] holds all of it: those of this machine, or a world that a
+//! test has made, in which a run is the same each time, octet for octet.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use remote::{Internet, Network};
+
+/// Everything that a run meets besides its job and the archive.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The time of records.
+    pub clock: &'a dyn Clock,
+    /// What connections are made through.
+    pub network: &'a dyn Network,
+    /// What spreads the pauses.
+    pub dice: &'a dyn Dice,
+    /// What time-outs and pauses are measured with.
+    pub time: Time,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+    /// Who may ask the run to end.
+    pub stop: &'a Stop,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Those of this machine.
+    #[must_use]
+    pub fn here(clock: &'a dyn Clock, progress: &'a dyn Progress, stop: &'a Stop) -> Self {
+        Self { clock, network: &Internet, dice: &Chance, time: Time::Real, progress, stop }
+    }
+}
+
+/// How the time of time-outs and pauses goes by.
+#[derive(Clone, Copy, Debug)]
+pub enum Time {
+    /// By itself.
+    Real,
+    /// On a runtime made by this function, whose clock is paused: when nothing else is left to be
+    /// done, it jumps to the next time-out or pause. It stands still while the archive works.
+    Paused(fn() -> io::Result<tokio::runtime::Runtime>),
+}
+
+impl Time {
+    pub(crate) fn runtime(self) -> io::Result<tokio::runtime::Runtime> {
+        match self {
+            Self::Real => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+            Self::Paused(runtime) => runtime(),
+        }
+    }
+
+    /// Waits for the archive.
+    pub(crate) async fn wait<T>(self, answer: impl Future<Output = T>) -> T {
+        match self {
+            Self::Real => answer.await,
+            // A paused clock would take the waiting for idleness, and jump.
+            Self::Paused(_) => futures::executor::block_on(answer),
+        }
+    }
+}
+
+/// Chance.
+pub trait Dice: Send + Sync {
+    /// From 0 to 1.
+    fn throw(&self) -> f64;
+}
+
+/// Real chance: the keys of the standard library's hasher are random enough to spread pauses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chance;
+
+impl Dice for Chance {
+    fn throw(&self) -> f64 {
+        f64::from(u16::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0)) / 65_536.0
+    }
+}
 
 /// The time, in the two forms that must not be mixed up.
 pub trait Clock: Send + Sync {

@@ -19,9 +19,9 @@ use crate::endpoint::{Credentials, Endpoint, Security};
 use crate::error::{Error, excerpt};
 use crate::limits::Limits;
 use crate::net::Transport;
-use crate::net::connect::connect;
 use crate::net::deflate::Deflate;
 use crate::net::meter::{Counters, Meter};
+use crate::net::network::{Connection, Internet, Network};
 use crate::net::tls::encrypt;
 
 impl Session {
@@ -40,15 +40,28 @@ impl Session {
         credentials: &Credentials,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let stream = connect(&endpoint.host, endpoint.port, limits.connect).await?;
-        let loopback = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+        Self::open_through(&Internet, endpoint, credentials, limits).await
+    }
+
+    /// As [`open`](Self::open), through this network.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_through(
+        network: &dyn Network,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let Connection { stream, is_local } =
+            network.connect(&endpoint.host, endpoint.port, limits.connect).await?;
         let counters = Counters::default();
         let metered = Meter::new(stream, counters.clone());
         let transport: Box<dyn Transport> = match endpoint.security {
             Security::Implicit => Box::new(with_limit(endpoint, limits, encrypt(endpoint, metered)).await?),
             Security::StartTls | Security::Plain => Box::new(metered),
         };
-        let compress = !loopback || limits.compress_loopback;
+        let compress = !is_local || limits.compress_loopback;
         Self::begin(transport, counters, endpoint, credentials, limits, compress).await
     }
 

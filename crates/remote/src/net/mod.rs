@@ -3,11 +3,12 @@
 pub(crate) mod connect;
 pub(crate) mod deflate;
 pub(crate) mod meter;
+pub(crate) mod network;
 pub(crate) mod tls;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A connection, whatever it is made of.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}

@@ -7,7 +7,6 @@
 //! server that says that we ask too much is given time, and then asked for one thing at a time.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -203,6 +202,7 @@ async fn one_folder(
         let session = line.connect(context).await?;
         let delivered_before = folder.delivered;
         let error = tokio::select! {
+            biased;
             result = folder::pull(context, session, &mut folder, entry) => match result {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -266,6 +266,7 @@ async fn follow_renames(
     };
     let mut lost: Vec<Lost<MailboxId, EpochId>> =
         state.known.values().filter(lost_its_name).filter_map(lost).collect();
+    lost.sort_by_key(|lost| lost.mailbox);
     if lost.is_empty() {
         return Ok(());
     }
@@ -346,11 +347,12 @@ async fn record_gone(
 ) -> Result<(), RunError> {
     let listed: std::collections::HashSet<&MailboxName> = listed.iter().collect();
     // What never held messages leaves no gap, and is recorded as structure.
-    let gone: Vec<&MailboxInfo> = state
+    let mut gone: Vec<&MailboxInfo> = state
         .known
         .values()
         .filter(|mailbox| mailbox.gone.is_none() && mailbox.selectable && !listed.contains(&mailbox.name))
         .collect();
+    gone.sort_by_key(|mailbox| mailbox.id);
     for mailbox in gone {
         let id = mailbox.id;
         context.pipeline.ask(move |writer| writer.mailbox_gone(id)).await?;
@@ -391,8 +393,10 @@ impl Line {
             if self.throttled {
                 limits.commands_in_flight = 1;
             }
+            let network = context.surroundings.network;
             let opened = tokio::select! {
-                opened = Session::open(&job.endpoint, &job.credentials, &limits) => opened,
+                biased;
+                opened = Session::open_through(network, &job.endpoint, &job.credentials, &limits) => opened,
                 () = context.stop.wait() => return Err(RunError::Stopped),
             };
             match opened {
@@ -418,11 +422,13 @@ impl Line {
             _ => return Err(RunError::Remote(error)),
         };
         self.throttled |= matches!(cause, Cause::Throttled(_));
-        let Some(pause) = context.job.limits.patience.pause(self.fruitless_cuts, cause, dice()) else {
+        let jitter = context.surroundings.dice.throw();
+        let Some(pause) = context.job.limits.patience.pause(self.fruitless_cuts, cause, jitter) else {
             return Err(RunError::Remote(error));
         };
         tracing::warn!(account = %context.job.account, %error, pause_ms = pause.as_millis(), "connection lost; trying again");
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => Ok(()),
             () = context.stop.wait() => Err(RunError::Stopped),
         }
@@ -438,12 +444,6 @@ impl Line {
             session.logout().await;
         }
     }
-}
-
-/// From 0 to 1, to spread the pauses of many accounts. The keys of the standard library's hasher are
-/// random enough for that.
-fn dice() -> f64 {
-    f64::from(u16::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0)) / 65_536.0
 }
 
 /// UIDs during whose fetch the connection was cut, and how often.

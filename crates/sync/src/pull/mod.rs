@@ -26,7 +26,7 @@ use remote::{Credentials, Endpoint};
 use crate::filter::FolderFilter;
 use crate::ledger::{Ledger, Outcome, Totals, rfc3339};
 use crate::retry::Patience;
-use crate::surroundings::{Clock, Progress, Stop};
+use crate::surroundings::{Clock, Progress, Stop, Surroundings, Time};
 use crate::watchdog::Watchdog;
 use pipeline::{CommitPolicy, Desk, Pipeline};
 
@@ -114,6 +114,7 @@ impl From<remote::Error> for RunError {
 pub(crate) struct Context<'a> {
     job: &'a Job,
     pipeline: Pipeline,
+    surroundings: Surroundings<'a>,
     progress: &'a dyn Progress,
     stop: &'a Stop,
     account: AccountId,
@@ -146,6 +147,12 @@ pub fn pull(
     progress: &dyn Progress,
     stop: &Stop,
 ) -> Ledger {
+    pull_in(Surroundings::here(clock, progress, stop), writer, job)
+}
+
+/// [`pull`], in these surroundings.
+pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -> Ledger {
+    let clock = surroundings.clock;
     let mut ledger = Ledger {
         account: job.account.clone(),
         protocol: "imap",
@@ -159,7 +166,7 @@ pub fn pull(
         excluded: Vec::new(),
         folders: Vec::new(),
     };
-    if let Err(error) = run(writer, job, clock, progress, stop, &mut ledger) {
+    if let Err(error) = run(surroundings, writer, job, &mut ledger) {
         ledger.error = Some(error.to_string());
     }
     ledger.totals = Totals::of(&ledger.folders);
@@ -168,13 +175,12 @@ pub fn pull(
 }
 
 fn run(
+    surroundings: Surroundings<'_>,
     writer: &mut Writer,
     job: &Job,
-    clock: &dyn Clock,
-    progress: &dyn Progress,
-    stop: &Stop,
     ledger: &mut Ledger,
 ) -> Result<(), RunError> {
+    let Surroundings { clock, progress, stop, time, .. } = surroundings;
     let from_archive = |error| RunError::Archive(Arc::new(error));
     let account = writer.account(&job.account, "imap").map_err(from_archive)?;
     let run = writer.begin_run(account, clock.unix_ms()).map_err(from_archive)?;
@@ -185,12 +191,12 @@ fn run(
         reserve_bytes: job.limits.reserve_bytes,
     };
 
-    let (pipeline, splitter, tasks) = pipeline::pipeline();
-    let context = Context { job, pipeline, progress, stop, account, run, fetched_before: 0 };
+    let (pipeline, splitter, tasks) = pipeline::pipeline(time);
+    let context = Context { job, pipeline, surroundings, progress, stop, account, run, fetched_before: 0 };
     let mut desk = Desk::new(writer, clock, policy);
     let result = std::thread::scope(|scope| {
         let splitter = scope.spawn(move || splitter.run());
-        let engine = scope.spawn(|| on_a_runtime(account::pull(context, ledger)));
+        let engine = scope.spawn(|| on_a_runtime(time, account::pull(context, ledger)));
         desk.run(&tasks);
         both(engine.join(), splitter.join())
     });
@@ -255,9 +261,8 @@ fn outcome(ledger: &Ledger, error: Option<&RunError>) -> Outcome {
     }
 }
 
-fn on_a_runtime<R>(work: impl Future<Output = Result<R, RunError>>) -> Result<R, RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| RunError::Runtime(error.to_string()))?.block_on(work)
+fn on_a_runtime<R>(time: Time, work: impl Future<Output = Result<R, RunError>>) -> Result<R, RunError> {
+    time.runtime().map_err(|error| RunError::Runtime(error.to_string()))?.block_on(work)
 }
 
 /// Logs in, lists the wanted folders, and logs out: what `check-config --connect` does.

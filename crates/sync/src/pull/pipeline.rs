@@ -22,7 +22,7 @@ use message::{Flags, InternalDate, Uid, UidSet};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::RunError;
-use crate::surroundings::Clock;
+use crate::surroundings::{Clock, Time};
 
 /// Octets of messages between the wire and the archive. A larger message waits until it is alone.
 const BUDGET_BYTES: u32 = 16 << 20;
@@ -70,6 +70,7 @@ pub(crate) struct Pipeline {
     to_splitter: mpsc::Sender<Raw>,
     budget: Arc<Semaphore>,
     spoilt: Arc<Mutex<Vec<(Uid, String)>>>,
+    time: Time,
 }
 
 /// The splitter thread's end.
@@ -80,12 +81,12 @@ pub(super) struct SplitterEnd {
 }
 
 /// Makes the pipeline: the engine's end, the splitter's end, and the archive thread's queue.
-pub(super) fn pipeline() -> (Pipeline, SplitterEnd, mpsc::Receiver<Task>) {
+pub(super) fn pipeline(time: Time) -> (Pipeline, SplitterEnd, mpsc::Receiver<Task>) {
     let (to_splitter, from_engine) = mpsc::channel();
     let (to_archive, tasks) = mpsc::channel();
     let spoilt = Arc::default();
     let budget = Arc::new(Semaphore::new((BUDGET_BYTES / PERMIT_BYTES) as usize));
-    let engine = Pipeline { to_splitter, budget, spoilt: Arc::clone(&spoilt) };
+    let engine = Pipeline { to_splitter, budget, spoilt: Arc::clone(&spoilt), time };
     (engine, SplitterEnd { from_engine, to_archive, spoilt }, tasks)
 }
 
@@ -94,7 +95,7 @@ impl Pipeline {
     pub(crate) async fn room(&self, bytes: usize) -> Result<Share, RunError> {
         let wanted = u32::try_from(bytes).unwrap_or(u32::MAX).div_ceil(PERMIT_BYTES);
         let permits = wanted.clamp(1, BUDGET_BYTES / PERMIT_BYTES);
-        let permit = Arc::clone(&self.budget).acquire_many_owned(permits).await;
+        let permit = self.time.wait(Arc::clone(&self.budget).acquire_many_owned(permits)).await;
         permit.map(Share).map_err(|_| RunError::PipelineGone)
     }
 
@@ -132,7 +133,7 @@ impl Pipeline {
             // The engine may have stopped waiting; then nobody needs the answer.
             let _ = reply.send(result);
         })))?;
-        answer.await.map_err(|_| RunError::PipelineGone)?
+        self.time.wait(answer).await.map_err(|_| RunError::PipelineGone)?
     }
 
     /// Waits until all that was sent has reached the archive.

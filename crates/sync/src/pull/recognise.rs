@@ -93,6 +93,8 @@ pub(super) async fn ask(
     parts: HashMap<Part, Vec<Uid>>,
     bytes_fetched: &mut u64,
 ) -> Result<Answers, RunError> {
+    let mut parts: Vec<(Part, Vec<Uid>)> = parts.into_iter().collect();
+    parts.sort_by_key(|(_, uids)| uids.first().copied());
     let requests = parts.into_iter().flat_map(|(part, uids)| {
         let sets =
             uids.chunks(BATCH_MESSAGES).map(|uids| uids.iter().copied().collect()).collect::<Vec<UidSet>>();
