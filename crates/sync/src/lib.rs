@@ -2,7 +2,7 @@
 //! accounted for.
 //!
 //! * [`pull`] runs one account and returns its [`Ledger`].
-//! * `plan`, `matching`, `renames`, `retry`, `hints` and `watchdog` decide; they are pure.
+//! * `plan`, `matching`, `renames`, `retry`, `recheck`, `hints` and `watchdog` decide; they are pure.
 //! * [`Surroundings`] is what comes in from outside: time, network, watcher, request to stop.
 //!
 //! It knows nothing of configuration files, terminals or signals.
@@ -15,6 +15,7 @@ mod ledger;
 mod matching;
 mod plan;
 mod pull;
+mod recheck;
 mod renames;
 mod retry;
 mod surroundings;

@@ -144,6 +144,17 @@ impl Session {
         self.list_uids().await
     }
 
+    /// Every UID of the open mailbox, as [`uids`](Self::uids), without trust in any search.
+    ///
+    /// # Errors
+    /// As [`uids`](Self::uids).
+    pub async fn uids_by_fetch(&mut self) -> Result<UidSet, Error> {
+        if self.exists == 0 {
+            self.recount().await?;
+        }
+        self.list_uids().await
+    }
+
     /// All UIDs by ESEARCH (RFC 4731), if the answer is whole.
     async fn search_all(&mut self) -> Result<Option<UidSet>, Error> {
         let mut found = None;

@@ -48,6 +48,9 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
         limits: PullLimits {
             reserve_bytes: config.archive.reserve,
             watchdog: account.watchdog,
+            patience: account.limits.patience.clone(),
+            recheck: account.limits.recheck,
+            remote: account.limits.remote.clone(),
             ..PullLimits::default()
         },
     })

@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::document::{Problem, Section};
+use super::limits::{self, Limits};
 use super::secret::PasswordSource;
 use super::size::parse_size;
 use super::watchdog;
@@ -37,9 +38,10 @@ pub(crate) struct Account {
     pub(crate) schedule: Option<Schedule>,
     pub(crate) include: Vec<String>,
     pub(crate) exclude: Vec<String>,
-    /// `None`: not limited by the operator.
+    /// The operator's, else the provider's where it is known; `None`: not limited.
     pub(crate) max_bytes_per_day: Option<u64>,
     pub(crate) watchdog: Watchdog,
+    pub(crate) limits: Limits,
     /// Where things stand in the file that are looked at again later.
     pub(super) places: Places,
 }
@@ -69,13 +71,19 @@ impl Protocol {
     }
 }
 
+/// What holds for every account that says nothing else.
+pub(super) struct Defaults {
+    pub(super) watchdog: Watchdog,
+    pub(super) limits: Limits,
+}
+
 /// Reads one account, the `number`th of the file from 1; `None` when something that it cannot do without is wrong (then that is noted).
 pub(super) fn read(
     number: usize,
     table: &DeTable<'_>,
     span: Range<usize>,
     folder: &Path,
-    defaults: &Watchdog,
+    defaults: &Defaults,
     problems: &mut Vec<Problem>,
 ) -> Option<Account> {
     let mut section = Section::new(format!("account {number}: "), table, span, problems);
@@ -105,10 +113,15 @@ pub(super) fn read(
     if include.is_empty() {
         section.wrong("include", "is empty, so that no folder would be backed up");
     }
-    let max_bytes_per_day = size(&mut section, "max_bytes_per_day");
+    let of_provider = host.as_deref().and_then(sync::bytes_per_day);
+    let max_bytes_per_day = size(&mut section, "max_bytes_per_day").or(of_provider);
     let watchdog = match section.section("watchdog") {
-        Some(own) => watchdog::read(own, defaults),
-        None => *defaults,
+        Some(own) => watchdog::read(own, &defaults.watchdog),
+        None => defaults.watchdog,
+    };
+    let limits = match section.section("limits") {
+        Some(own) => limits::read(own, &defaults.limits),
+        None => defaults.limits.clone(),
     };
     let places = Places {
         name: section.place("name"),
@@ -131,6 +144,7 @@ pub(super) fn read(
         exclude,
         max_bytes_per_day,
         watchdog,
+        limits,
         places,
     })
 }

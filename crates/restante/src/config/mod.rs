@@ -12,6 +12,7 @@ mod document;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(unreachable_pub, reason = "reached through doors.rs, in a fuzz build alone")]
 pub mod fuzzing;
+mod limits;
 mod secret;
 mod size;
 mod watchdog;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub(crate) use account::{Account, Protocol};
 pub(crate) use document::Invalid;
+pub(crate) use limits::Limits;
 pub(crate) use secret::{PasswordSource, SecretError};
 
 use document::{Problem, Section};
@@ -111,9 +113,14 @@ impl Config {
             Some(section) => watchdog::read(section, &sync::Watchdog::default()),
             None => sync::Watchdog::default(),
         };
+        let limits = match root.section("limits") {
+            Some(section) => limits::read(section, &Limits::default()),
+            None => Limits::default(),
+        };
+        let defaults = account::Defaults { watchdog, limits };
         let mut accounts = Vec::new();
         for (number, (table, span)) in (1..).zip(root.tables("account")) {
-            accounts.extend(account::read(number, table, span, folder, &watchdog, root.problems()));
+            accounts.extend(account::read(number, table, span, folder, &defaults, root.problems()));
         }
         root.close();
         refuse_doubles(&accounts, &mut problems);

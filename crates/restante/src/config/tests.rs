@@ -262,6 +262,13 @@ fn what_is_wrong_with_single_keys_is_said_in_their_words() {
         ("max_bytes_per_day = \"2400\"", "`max_bytes_per_day`: write \"0\""),
         ("allow_plaintext = \"yes\"", "`allow_plaintext`: expected true or false"),
         ("watchdog.vanished_share = 10", "`watchdog.vanished_share`: must be a number from 0 to 1"),
+        ("limits.connect = 60", "`limits.connect`: expected a text"),
+        ("limits.connect = \"60\"", "`limits.connect`: write \"0\""),
+        ("limits.progress = \"0\"", "`limits.progress`: must be from \"1s\" to \"3600s\""),
+        ("limits.run = \"1000d\"", "`limits.run`: must be from"),
+        ("limits.commands_in_flight = 0", "`limits.commands_in_flight`: must be a number from 1 to 16"),
+        ("limits.literal = \"1MiB\"", "`limits.literal`: must be from"),
+        ("limits.retrys = 3", "did you mean `retries`?"),
         ("watchdog.vanished = 10", "account \"work\": `watchdog.vanished`: unknown key"),
     ];
     for (line, expected) in table {
@@ -358,4 +365,27 @@ fn the_system_s_file_comes_before_the_user_s() {
     assert_eq!(find(&system, variable).unwrap(), own);
     std::fs::write(&system, "").unwrap();
     assert_eq!(find(&system, variable).unwrap(), system);
+}
+
+#[test]
+fn the_limits_of_an_account_begin_with_those_of_all() {
+    let text = format!(
+        "{}[limits]\nconnect = \"10s\"\nprogress = \"20s\"\nretries = 9\nline = \"1MiB\"\nrecheck = \"0\"\n",
+        account("limits.progress = \"5m\"\nlimits.slowest = 1\n")
+    );
+    let limits = &parse(&text).unwrap().accounts[0].limits;
+    let seconds = |time: Duration| time.as_secs();
+    assert_eq!((seconds(limits.remote.connect), seconds(limits.remote.progress)), (10, 300));
+    assert_eq!((limits.remote.slowest, limits.patience.cuts, limits.remote.line), (1, 9, 1 << 20));
+    assert!(limits.recheck.is_zero());
+    assert_eq!(seconds(limits.remote.greeting), 60, "what nobody says is as it was");
+}
+
+#[test]
+fn i22_a_known_provider_has_its_budget_unless_the_operator_says_another() {
+    let gmail = |more: &str| account(more).replace("mail.example.org", "imap.gmail.com");
+    let budget = |text: &str| parse(text).unwrap().accounts[0].max_bytes_per_day;
+    assert_eq!(budget(&gmail("")), Some(2_400_000_000));
+    assert_eq!(budget(&gmail("max_bytes_per_day = \"1GB\"\n")), Some(1_000_000_000));
+    assert_eq!(budget(&account("")), None);
 }

@@ -6,11 +6,11 @@
 //! connection is cut again and again is fetched alone, then in slices, then left out by name. A
 //! server that says that we ask too much is given time, and then asked for one thing at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use archive::{EpochId, MailboxId, MailboxInfo, MailboxSeen};
+use archive::{EpochId, MailboxId, MailboxInfo, MailboxSeen, RunInfo};
 use message::{MailboxName, Uid, UidSet};
 use remote::imap::{Listed, Session, Status};
 use remote::{Endpoint, Kind, Security};
@@ -21,6 +21,7 @@ use super::{Context, RunError};
 use crate::hints;
 use crate::ledger::{FolderLedger, Ledger};
 use crate::plan::ServerState;
+use crate::recheck;
 use crate::renames::{self, Fresh, Lost};
 use crate::retry::Cause;
 
@@ -69,11 +70,10 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
     let mut state = AccountState {
         known,
         unproven,
-        may_match: finished_before
-            .iter()
-            .any(|run| run.outcome.as_deref().is_some_and(|word| word != "failed")),
+        may_match: finished_before.iter().any(is_done),
         to_prove: if sum == 0 { 0 } else { (sum / 100).max(20) },
         peek: Peek::default(),
+        before: finished_before.iter().find(|run| run.id != context.run && is_done(run)).map(Before::new),
     };
     follow_renames(&context, &mut line, &wanted, &listed_names, &mut state, ledger).await?;
     record_gone(&context, &listed_names, &mut state, ledger).await?;
@@ -134,6 +134,42 @@ pub(super) struct AccountState {
     pub(super) to_prove: u64,
     /// Whether looking at mail on this server leaves it unread.
     pub(super) peek: Peek,
+    /// The newest run before this one that got as far as the folders.
+    before: Option<Before>,
+}
+
+impl AccountState {
+    /// Whether this mailbox is to be looked at in full in this run.
+    pub(super) fn is_recheck_due(&self, context: &Context<'_>, mailbox: &MailboxName) -> bool {
+        let before = self.before.as_ref();
+        let left_open = before.is_some_and(|before| before.left_open.contains(&mailbox.text()));
+        let before_ms = before.map(|before| before.started_ms);
+        let every = context.job.limits.recheck;
+        recheck::is_due(mailbox, before_ms, context.started_ms, every) || left_open && !every.is_zero()
+    }
+}
+
+/// An earlier run.
+struct Before {
+    started_ms: i64,
+    /// Folders that it did not complete.
+    left_open: HashSet<String>,
+}
+
+impl Before {
+    fn new(run: &RunInfo) -> Self {
+        let ledger: serde_json::Value =
+            run.ledger_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let folders = ledger["folders"].as_array().into_iter().flatten();
+        let left_open = folders
+            .filter(|folder| folder["error"].is_string())
+            .filter_map(|folder| folder["folder"].as_str().map(str::to_owned));
+        Self { started_ms: run.started_ms, left_open: left_open.collect() }
+    }
+}
+
+fn is_done(run: &RunInfo) -> bool {
+    run.outcome.as_deref().is_some_and(|word| word != "failed")
 }
 
 async fn count_unproven(
@@ -196,7 +232,8 @@ async fn one_folder(
     let account = context.account;
     let mailbox = context.pipeline.ask(move |writer| writer.mailbox(account, &seen)).await?;
     let known = state.known.get(&listed.name).cloned();
-    let mut folder = FolderState::new(mailbox, listed, known, state);
+    let recheck = state.is_recheck_due(context, &listed.name);
+    let mut folder = FolderState::new(mailbox, listed, known, state, recheck);
     loop {
         context.may_go_on(entry.bytes_fetched)?;
         let session = line.connect(context).await?;
@@ -254,7 +291,7 @@ async fn follow_renames(
     state: &mut AccountState,
     ledger: &mut Ledger,
 ) -> Result<(), RunError> {
-    let still_listed: std::collections::HashSet<&MailboxName> = listed.iter().collect();
+    let still_listed: HashSet<&MailboxName> = listed.iter().collect();
     let validity_now: HashMap<&MailboxName, &Status> =
         wanted.iter().filter_map(|folder| Some((&folder.name, folder.status.as_ref()?))).collect();
     let lost_its_name = |mailbox: &&MailboxInfo| {
@@ -345,7 +382,7 @@ async fn record_gone(
     state: &mut AccountState,
     ledger: &mut Ledger,
 ) -> Result<(), RunError> {
-    let listed: std::collections::HashSet<&MailboxName> = listed.iter().collect();
+    let listed: HashSet<&MailboxName> = listed.iter().collect();
     // What never held messages leaves no gap, and is recorded as structure.
     let mut gone: Vec<&MailboxInfo> = state
         .known

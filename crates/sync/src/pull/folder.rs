@@ -21,6 +21,7 @@ use super::revive::revive;
 use super::{Context, RunError};
 use crate::ledger::{FolderLedger, Item};
 use crate::plan::{self, HeldState, ServerState};
+use crate::recheck;
 use crate::renames;
 use crate::retry::{Patience, message_is_due};
 
@@ -37,6 +38,8 @@ pub(super) struct FolderState<'a> {
     known: Option<MailboxInfo>,
     unproven: u64,
     may_match: bool,
+    /// It is to be looked at in full, whatever its numbers say.
+    recheck: bool,
     to_prove: &'a mut u64,
     peek: &'a mut Peek,
     suspects: Suspects,
@@ -57,8 +60,10 @@ impl<'a> FolderState<'a> {
         listed: &'a Listed,
         known: Option<MailboxInfo>,
         account: &'a mut AccountState,
+        recheck: bool,
     ) -> Self {
         Self {
+            recheck,
             mailbox,
             listed,
             unproven: known
@@ -141,7 +146,7 @@ pub(super) async fn pull(
 ) -> Result<(), RunError> {
     let held_state = folder.held_state();
     let status = folder.listed.status.as_ref().map(server_state);
-    if let (Some(held), Some(server), false) = (&held_state, &status, folder.opened_before)
+    if let (Some(held), Some(server), false) = (&held_state, &status, folder.opened_before || folder.recheck)
         && plan::is_unchanged(server, held)
     {
         entry.on_server = u64::from(server.messages);
@@ -149,7 +154,8 @@ pub(super) async fn pull(
         return Ok(());
     }
     folder.opened_before = true;
-    let since = held_state.as_ref().and_then(|held| plan::resync_from(status.as_ref(), held));
+    let since = held_state.as_ref().filter(|_| !folder.recheck);
+    let since = since.and_then(|held| plan::resync_from(status.as_ref(), held));
     let since = since.map(|(validity, modseq)| Since { validity, modseq });
     let opened = session.examine(&folder.listed.name, since).await?;
     let mut held = open_epoch(context, folder.mailbox, &opened).await?;
@@ -157,8 +163,15 @@ pub(super) async fn pull(
     let resynced = opened.resynced
         && since.is_some_and(|since| Some(since.validity) == opened.uid_validity)
         && !held.server_went_back(&opened, &UidSet::new());
-    let mut server = uids_on_server(session, &opened, &held, resynced).await?;
-    let doubted = doubt(context, session, &opened, &mut held, &server, entry).await?;
+    let mut server = match folder.recheck {
+        true => session.uids_by_fetch().await?,
+        false => uids_on_server(session, &opened, &held, resynced).await?,
+    };
+    let doubted = doubt(context, session, &opened, &mut held, &server, folder.recheck, entry).await?;
+    if folder.recheck {
+        // Its modification sequence is one of the numbers that are not believed now.
+        held.mark = None;
+    }
     let resynced = resynced && !doubted;
     note_flags(context, session, &opened, &held, &server, resynced, entry).await?;
     let mut exists = u64::from(opened.exists);
@@ -202,12 +215,16 @@ async fn doubt(
     opened: &Examined,
     held: &mut Held,
     server: &UidSet,
+    recheck: bool,
     entry: &mut FolderLedger,
 ) -> Result<bool, RunError> {
     let known = held.uids.intersection(server);
     let went_back = held.server_went_back(opened, server);
     if !went_back {
-        let sample = plan::sample(&known);
+        let mut sample = plan::sample(&known);
+        if recheck {
+            sample.extend_from(&recheck::sample(&known, context.run.get()));
+        }
         let found = compare(context, session, held.epoch, &sample, &mut entry.bytes_fetched).await?;
         if found.other.is_empty() {
             return Ok(false);

@@ -60,6 +60,8 @@ pub struct PullLimits {
     pub watchdog: Watchdog,
     /// What is borne from a server before a message is left out, or the run ends.
     pub patience: Patience,
+    /// Each mailbox is looked at in full once in so much time, whatever its numbers say; 0: never.
+    pub recheck: Duration,
     /// The bounds of the conversation with the server.
     pub remote: remote::Limits,
 }
@@ -73,6 +75,7 @@ impl Default for PullLimits {
             max_bytes: None,
             watchdog: Watchdog::default(),
             patience: Patience::default(),
+            recheck: Duration::from_secs(7 * 86_400),
             remote: remote::Limits::default(),
         }
     }
@@ -92,7 +95,10 @@ pub(crate) enum RunError {
     DiskReserve { free: u64, reserve: u64 },
     #[error("interrupted; the next run goes on from here")]
     Stopped,
-    #[error("the day's budget of {0} bytes (max_bytes_per_day) is spent; a later run goes on from here")]
+    #[error(
+        "the day's budget (max_bytes_per_day) is spent, of which {0} bytes were left for this run; \
+         a later run goes on from here"
+    )]
     Budget(u64),
     #[error("the run has taken longer than {} s, which is the limit ([limits] run); a later run goes on from here", .0.as_secs())]
     TimeUp(Duration),
@@ -119,6 +125,8 @@ pub(crate) struct Context<'a> {
     stop: &'a Stop,
     account: AccountId,
     run: RunId,
+    /// When the run began, in milliseconds since 1970.
+    started_ms: i64,
     /// Octets of content that this run has fetched in the folders before the present one.
     fetched_before: u64,
 }
@@ -183,7 +191,8 @@ fn run(
     let Surroundings { clock, progress, stop, time, .. } = surroundings;
     let from_archive = |error| RunError::Archive(Arc::new(error));
     let account = writer.account(&job.account, "imap").map_err(from_archive)?;
-    let run = writer.begin_run(account, clock.unix_ms()).map_err(from_archive)?;
+    let started_ms = clock.unix_ms();
+    let run = writer.begin_run(account, started_ms).map_err(from_archive)?;
     let before = writer.view().totals(Some(account)).map_err(from_archive)?;
     let policy = CommitPolicy {
         bytes: job.limits.commit_bytes,
@@ -192,7 +201,8 @@ fn run(
     };
 
     let (pipeline, splitter, tasks) = pipeline::pipeline(time);
-    let context = Context { job, pipeline, surroundings, progress, stop, account, run, fetched_before: 0 };
+    let context =
+        Context { job, pipeline, surroundings, progress, stop, account, run, started_ms, fetched_before: 0 };
     let mut desk = Desk::new(writer, clock, policy);
     let result = std::thread::scope(|scope| {
         let splitter = scope.spawn(move || splitter.run());

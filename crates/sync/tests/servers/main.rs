@@ -7,4 +7,5 @@ mod bodies;
 mod flags;
 mod listings;
 mod patience;
+mod recheck;
 mod world;

@@ -77,3 +77,20 @@ fn n03_a_run_ends_when_its_time_is_up_and_says_what_it_has() {
     world.limits.patience.run = Duration::from_secs(600);
     world.assert_whole(&world.pull_with([]));
 }
+
+#[test]
+fn i22_with_a_byte_budget_the_newest_come_first_and_later_runs_go_on() {
+    let mut world = World::new();
+    for number in 1..=12 {
+        world.deliver("INBOX", &mail(number, 1_500_000));
+    }
+    world.limits.max_bytes = Some(4_000_000);
+    let ledger = world.pull_with([]);
+    assert_ne!(ledger.outcome, Outcome::Ok);
+    assert!(ledger.error.as_deref().is_some_and(|error| error.contains("max_bytes_per_day")), "{ledger:#?}");
+    let held: Vec<u32> = world.held("INBOX").iter().map(|(uid, _)| uid.get()).collect();
+    assert!(!held.is_empty() && held.iter().all(|uid| *uid > 6), "{held:?}");
+    let runs = (1..20).take_while(|_| world.pull_with([]).outcome != Outcome::Ok).count();
+    assert!((2..8).contains(&runs), "{runs} more");
+    world.assert_whole(&world.pull_with([]));
+}

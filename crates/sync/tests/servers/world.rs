@@ -1,12 +1,15 @@
 //! One account on a scripted server, and its archive.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use archive::{Archive, MailboxInfo, PlacementInfo, When, Writer, WriterOptions};
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
 use remote::{Credentials, Endpoint, Security};
-use restante_sync::{FolderFilter, Job, Ledger, Outcome, Progress, PullLimits, Stop, SystemClock, pull};
+use restante_sync::{
+    Clock, FolderFilter, Job, Ledger, Outcome, Progress, PullLimits, Stop, SystemClock, pull,
+};
 use server::{Behaviour, Fault, Store};
 use testkit::Scripted;
 
@@ -15,6 +18,7 @@ pub(crate) const USER: &str = "anna";
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) limits: PullLimits,
+    pub(crate) clock: Calendar,
     archive: tempfile::TempDir,
 }
 
@@ -26,7 +30,7 @@ impl World {
         archive::init(&archive.path().join("a")).unwrap();
         let mut limits = PullLimits { reserve_bytes: 0, ..PullLimits::default() };
         limits.patience.first_pause = Duration::from_millis(1);
-        Self { store, archive, limits }
+        Self { store, archive, limits, clock: Calendar::default() }
     }
 
     /// INBOX with so many messages of about 2,000 octets, all read.
@@ -83,7 +87,7 @@ impl World {
             filter: FolderFilter::new(&[], &[]).unwrap(),
             limits: self.limits.clone(),
         };
-        pull(&mut writer, &job, &SystemClock::default(), progress, &Stop::default())
+        pull(&mut writer, &job, &self.clock, progress, &Stop::default())
     }
 
     pub(crate) fn pull_with(&self, faults: impl IntoIterator<Item = Fault>) -> Ledger {
@@ -156,6 +160,30 @@ pub(crate) fn mail(number: u32, length: usize) -> Vec<u8> {
 
 pub(crate) fn uids(text: &str) -> UidSet {
     UidSet::parse(text).unwrap()
+}
+
+/// A clock whose days pass when a test says so.
+#[derive(Default)]
+pub(crate) struct Calendar {
+    hours: AtomicI64,
+    running: SystemClock,
+}
+
+impl Calendar {
+    pub(crate) fn pass_hours(&self, hours: i64) {
+        self.hours.fetch_add(hours, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Calendar {
+    fn unix_ms(&self) -> i64 {
+        // An afternoon on which no folder of these tests falls due.
+        1_795_000_000_000 + self.hours.load(Ordering::SeqCst) * 3_600_000
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.running.monotonic()
+    }
 }
 
 /// Acts whenever the fetching of a folder begins: what other clients do in the middle of a run.
