@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Access, Disk, RealDisk, read_exact_at, read_small, write_all_at};
+use crate::disk::{Access, Disk, Entry, RealDisk, read_exact_at, read_small, write_all_at};
 use crate::error::{Context as _, Error, Result};
 use crate::ids::{ArchiveId, parse_hex};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES, PackHeader, parse_file_name};
@@ -89,7 +89,7 @@ pub fn identify(dir: &Path) -> Result<Option<ArchiveId>> {
 pub fn init_at(place: &Place, surroundings: &dyn Surroundings) -> Result<ArchiveId> {
     let (disk, dir) = (&*place.disk, &*place.dir);
     match disk.list(dir) {
-        Ok(entries) if !entries.is_empty() => return Err(Error::NotEmpty { path: dir.to_owned() }),
+        Ok(entries) if !is_free(place, &entries)? => return Err(Error::NotEmpty { path: dir.to_owned() }),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             disk.create_dir(dir).doing("create", dir)?;
@@ -100,13 +100,41 @@ pub fn init_at(place: &Place, surroundings: &dyn Surroundings) -> Result<Archive
         Err(error) => return Err(error).doing("list", dir),
     }
     let id = ArchiveId(surroundings.random().doing("draw an id for", dir)?);
-    disk.create_dir(&place.packs()).doing("create", &place.packs())?;
+    may_be_there(disk.create_dir(&place.packs())).doing("create", &place.packs())?;
     for path in [place.lock(), place.owner()] {
-        disk.create(&path).doing("create", &path)?;
+        may_be_there(disk.create(&path).map(drop)).doing("create", &path)?;
     }
+    // An identity file without the rest would be an archive that cannot be opened.
+    disk.sync_dir(dir).doing("sync", dir)?;
     // Last, because it is what makes the folder an archive.
     write_identity(place, id)?;
     Ok(id)
+}
+
+/// Whether a new archive can be made in a folder that holds this: nothing, or no more than an `init`
+/// leaves behind that was cut off before there was an archive.
+fn is_free(place: &Place, entries: &[Entry]) -> Result<bool> {
+    for entry in entries {
+        let left_by_init = match &*entry.name {
+            PACKS_DIR if !entry.is_file => {
+                place.disk.list(&place.packs()).doing("list", &place.packs())?.is_empty()
+            }
+            LOCK_FILE | OWNER_FILE => entry.is_file && entry.length == 0,
+            IDENTITY_ASIDE => entry.is_file,
+            _ => false,
+        };
+        if !left_by_init {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn may_be_there(made: std::io::Result<()>) -> std::io::Result<()> {
+    match made {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
 }
 
 /// [`identify`] on any disk.

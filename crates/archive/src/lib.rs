@@ -49,7 +49,7 @@ pub use info::{
     PlacementInfo, Proof, RunInfo, Sizes, Totals, TroubleInfo, When,
 };
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
-pub use replay::Damage;
+pub use replay::{Damage, Unfinished};
 #[cfg(any(test, feature = "simulation"))]
 pub use surroundings::Seeded;
 pub use surroundings::{Machine, Surroundings};

@@ -7,12 +7,14 @@
 //!   damaged in it is damage.
 //! * The very last commit may have been cut off by a crash: it counts only if every byte of it is
 //!   right, unless the catalogue had applied it already, which happens only after the sync.
+//! * A pack whose header was never written, and that no successor names, is void: what a power cut has
+//!   left of a pack's beginning.
 //! * What lies in a pack behind the end that its successor names was given up and is void. What lies
 //!   before that end and has lost its commit record counts all the same.
 //!
 //! Invariant: nothing here changes a pack.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
@@ -39,6 +41,17 @@ pub struct Damage {
     pub what: String,
 }
 
+/// A commit at the very end of the archive that is not whole and does not count. A power cut or a killed
+/// process leaves that behind, and then nobody was told that it had been kept; so it is no damage. (If
+/// none has happened, damage has taken the last commit, and no catalogue was there to tell.)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The file.
+    pub pack: String,
+    /// Where it begins.
+    pub offset: u64,
+}
+
 /// What lies in the last pack behind its last commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
@@ -59,6 +72,7 @@ pub(crate) struct Replayed {
     /// Where commits end in the last pack; `None` when there is no pack.
     pub(crate) end: Option<(PackId, u64)>,
     pub(crate) tail: Tail,
+    pub(crate) unfinished: Option<Unfinished>,
     /// Whether the last pack can be continued, as far as its content goes.
     pub(crate) intact: bool,
     pub(crate) commits: u64,
@@ -122,6 +136,8 @@ struct Pending {
     reader: PackReader,
     commit: FoundCommit,
     confirmed: bool,
+    /// What is wrong with it, if it counts; if it does not, it was never written whole.
+    doubts: Vec<Damage>,
 }
 
 struct Replay<'r> {
@@ -138,6 +154,8 @@ struct Replay<'r> {
     /// The last commit seen, applied or waiting.
     last: CommitId,
     pending: Option<Pending>,
+    /// What was odd since the last commit: damage, if a commit follows that counts, else a torn tail.
+    doubts: Vec<Damage>,
     replayed: Replayed,
 }
 
@@ -155,6 +173,7 @@ impl<'r> Replay<'r> {
             damage: Vec::new(),
             end: None,
             tail: Tail::None,
+            unfinished: None,
             intact: true,
             commits: 0,
             frames: 0,
@@ -171,6 +190,7 @@ impl<'r> Replay<'r> {
             vouched: vouched.and_then(|state| Some((state.position?, state.commit))),
             last: state.commit,
             pending: None,
+            doubts: Vec::new(),
             replayed,
         }
     }
@@ -188,9 +208,15 @@ impl<'r> Replay<'r> {
             None => Some(0),
         };
         let start = start.ok_or(Error::CatalogueWrong { what: "its last pack is missing" })?;
+        let known = state.position.or(self.vouched.map(|(position, _)| position)).map(|(pack, _)| pack);
+        let void = self.void_packs(known)?;
+        let last = packs.iter().rposition(|file| !void.contains(&file.pack));
         for (index, file) in packs.iter().enumerate().skip(start) {
             if self.stopped {
                 break;
+            }
+            if void.contains(&file.pack) {
+                continue;
             }
             if let Some(pending) = &mut self.pending {
                 pending.confirmed = true;
@@ -199,16 +225,45 @@ impl<'r> Replay<'r> {
                 Some((pack, end)) if pack == file.pack => end,
                 _ => PACK_HEADER_BYTES as u64,
             };
-            self.pack(file, from, index + 1 == packs.len())?;
+            self.pack(file, from, last == Some(index))?;
         }
         Ok(())
+    }
+
+    /// P8: packs that a power cut has left half begun. Their header was never written, no successor
+    /// names them, and a catalogue does not know them. If a later pack is whole, its writer did not count
+    /// them; the last ones may still have lost a header to damage: then more than one commit is in them,
+    /// for the second is written only when the first and the header were synced.
+    fn void_packs(&self, known: Option<PackId>) -> Result<HashSet<PackId>> {
+        let (mut void, mut has_successor) = (HashSet::new(), false);
+        for file in self.files.packs().iter().rev() {
+            let unwritten = file.header == Header::Unwritten;
+            let unnamed = known != Some(file.pack) && !self.claims.contains_key(&file.pack);
+            if unwritten && unnamed && (has_successor || self.commits_in(file)? < 2) {
+                void.insert(file.pack);
+            } else {
+                has_successor |= !unwritten;
+            }
+        }
+        Ok(void)
+    }
+
+    fn commits_in(&self, file: &PackFile) -> Result<usize> {
+        let path = self.files.dir().join(&*file.name);
+        let reader = self.files.reader(file.pack)?;
+        let mut walk = Walk::new(&reader, (PACK_HEADER_BYTES as u64).min(file.length), file.length);
+        let mut count = 0;
+        while let Some(event) = walk.next().doing("read", &path)? {
+            count += usize::from(matches!(event, Event::Commit(_)));
+        }
+        Ok(count)
     }
 
     fn pack(&mut self, file: &PackFile, from: u64, is_last: bool) -> Result<()> {
         self.replayed.end = Some((file.pack, from));
         let sealed = self.to.map_or(Ok(false), |to| query::is_sealed(to, file.pack))?;
         (self.replayed.tail, self.replayed.intact) = (Tail::None, !sealed);
-        if file.header == Header::Damaged {
+        if matches!(file.header, Header::Damaged | Header::Unwritten) {
             self.note(file, 0, "the pack's header is damaged".to_owned());
         }
         let path = self.files.dir().join(&*file.name);
@@ -230,9 +285,13 @@ impl<'r> Replay<'r> {
             }
             match event {
                 Event::Commit(commit) => self.commit(file, &reader, commit)?,
-                Event::Damage { from, what, .. } => self.note(file, from, what),
+                Event::Damage { from, what, .. } => self.doubt(file, from, what),
                 Event::End { frames, last_frame_end, torn } => {
-                    self.end(file, &reader, frames, (last_frame_end, torn), claim.map(|(_, base)| base))?;
+                    let claimed = claim.map(|(_, base)| base);
+                    if !is_last {
+                        self.replayed.damage.append(&mut self.doubts);
+                    }
+                    self.end(file, &reader, frames, (last_frame_end, torn), claimed)?;
                 }
             }
         }
@@ -253,18 +312,16 @@ impl<'r> Replay<'r> {
         }
         if number != self.last.number + 1 {
             let (first, last) = (self.last.number + 1, number - 1);
-            self.note(
-                file,
-                commit.fields.first_offset,
-                format!("commits {first} to {last} are missing before it"),
-            );
+            let what = format!("commits {first} to {last} are missing before it");
+            self.doubt(file, commit.fields.first_offset, what);
         } else if commit.fields.previous_check != self.last.check {
             let what = format!("commit {number} continues another commit {} than the one found", number - 1);
-            self.note(file, commit.fields.first_offset, what);
+            self.doubt(file, commit.fields.first_offset, what);
         }
+        let doubts = std::mem::take(&mut self.doubts);
         self.apply_pending()?;
         self.last = CommitId { number, check: commit.check };
-        self.pending = Some(Pending { reader: reader.clone(), commit, confirmed: false });
+        self.pending = Some(Pending { reader: reader.clone(), commit, confirmed: false, doubts });
         Ok(())
     }
 
@@ -277,7 +334,9 @@ impl<'r> Replay<'r> {
         (last_frame_end, torn): (u64, bool),
         claimed: Option<CommitId>,
     ) -> Result<()> {
+        let doubts = std::mem::take(&mut self.doubts);
         if let Some(base) = claimed {
+            self.replayed.damage.extend(doubts);
             if torn {
                 self.note(file, last_frame_end, "no frame can be read there".to_owned());
             }
@@ -288,6 +347,7 @@ impl<'r> Replay<'r> {
         }
         let vouched = self.vouched.filter(|((pack, _), _)| *pack == file.pack);
         if let Some(((_, end), commit)) = vouched {
+            self.replayed.damage.extend(doubts.into_iter().filter(|doubt| doubt.offset < end));
             let frames = frames.into_iter().filter(|frame| frame.offset < end).collect();
             return self.salvage(file, reader, frames, commit, end);
         }
@@ -320,7 +380,7 @@ impl<'r> Replay<'r> {
         self.apply_pending()?;
         self.last = base;
         let commit = FoundCommit { fields, check: base.check, frames, whole: true, end, seals: false };
-        self.pending = Some(Pending { reader: reader.clone(), commit, confirmed: true });
+        self.pending = Some(Pending { reader: reader.clone(), commit, confirmed: true, doubts: vec![] });
         self.replayed.intact = false;
         Ok(())
     }
@@ -346,7 +406,8 @@ impl<'r> Replay<'r> {
     }
 
     fn apply_pending(&mut self) -> Result<()> {
-        let Some(Pending { reader, commit, .. }) = self.pending.take() else { return Ok(()) };
+        let Some(Pending { reader, commit, doubts, .. }) = self.pending.take() else { return Ok(()) };
+        self.replayed.damage.extend(doubts);
         if !commit.whole {
             let what = format!("commit {} does not have the frames that it names", commit.fields.number);
             self.note_in(&reader, commit.fields.first_offset, what);
@@ -425,11 +486,10 @@ impl<'r> Replay<'r> {
         if counts {
             return self.apply_pending();
         }
-        let number = pending.commit.fields.number;
         self.pending = None;
         self.replayed.tail = Tail::TornCommit;
-        let end = self.replayed.end.map_or(0, |(_, end)| end);
-        self.note(file, end, format!("commit {number} was not written whole and does not count"));
+        let offset = self.replayed.end.map_or(0, |(_, end)| end);
+        self.replayed.unfinished = Some(Unfinished { pack: file.name.to_string(), offset });
         Ok(())
     }
 
@@ -439,6 +499,12 @@ impl<'r> Replay<'r> {
                 && reader.stored_body(&frame.header, frame.offset).is_ok()
         };
         commit.whole && commit.fields.own(&commit.frames).iter().all(right)
+    }
+
+    /// Notes what is damage if a commit behind it counts.
+    fn doubt(&mut self, file: &PackFile, offset: u64, what: String) {
+        self.replayed.intact = false;
+        self.doubts.push(Damage { pack: file.name.to_string(), offset, what });
     }
 
     fn note(&mut self, file: &PackFile, offset: u64, what: String) {

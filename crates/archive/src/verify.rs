@@ -23,7 +23,7 @@ use crate::identity::{Place, identity_damage};
 use crate::ids::{AccountId, ArchiveId, CommitId, MessageNumber};
 use crate::open::{discover, mode_for, require_identity};
 use crate::pack::files::PackFiles;
-use crate::replay::{Damage, Replayed, replay_until, survey};
+use crate::replay::{Damage, Replayed, Unfinished, replay_until, survey};
 use crate::view::read_row;
 
 /// Messages taken from the catalogue at a time.
@@ -64,6 +64,8 @@ pub struct VerifyReport {
     pub messages: u64,
     /// Bytes of those messages.
     pub bytes: u64,
+    /// A commit that was not finished, and so does not count: what a power cut leaves; no damage.
+    pub unfinished: Option<Unfinished>,
     /// All damage, in the order in which it lies.
     pub damage: Vec<Damage>,
     /// Every place of every message that cannot be given back, or whose record is lost.
@@ -233,6 +235,7 @@ impl Verification<'_> {
             blobs: 0,
             messages: 0,
             bytes: 0,
+            unfinished: walked.unfinished,
             damage: walked.damage,
             messages_hit: Vec::new(),
             catalogue,

@@ -649,13 +649,19 @@ fn refuse_foreign_owner(dir: &Path) -> Result<()> {
 fn start(place: &Place, opened: &Opened) -> Result<Start> {
     let Opened { files, replayed, before, .. } = opened;
     let last = replayed.last;
-    let (Some(file), Some((pack, end))) = (files.packs().last(), replayed.end) else {
+    let Some(file) = files.packs().last() else {
         return Ok(Start { last, previous: None, resume: None, next_sequence: 1 });
+    };
+    let next_sequence = file.sequence.saturating_add(1);
+    // Only void packs.
+    let Some((pack, end)) = replayed.end else {
+        return Ok(Start { last, previous: None, resume: None, next_sequence });
     };
     // Only what the catalogue had applied is known to be all that was ever acknowledged.
     let vouched = before.is_some_and(|state| state.commit == last) && replayed.commits == 0;
     let resume = match replayed.tail {
-        _ if !replayed.intact => false,
+        // P6: behind a void pack nothing is appended to the one before it.
+        _ if !replayed.intact || file.pack != pack => false,
         Tail::None => true,
         Tail::Torn => vouched,
         Tail::TornCommit => false,
@@ -670,6 +676,6 @@ fn start(place: &Place, opened: &Opened) -> Result<Start> {
         last,
         previous: Some(Previous { pack, length: end }),
         resume: resume.then(|| Resume { name: file.name.clone(), sequence: file.sequence }),
-        next_sequence: file.sequence.saturating_add(1),
+        next_sequence,
     })
 }

@@ -42,6 +42,9 @@ pub(crate) enum Header {
     Read(PackHeader),
     /// Damaged; id and sequence are those of the file's name.
     Damaged,
+    /// Nothing of a header stands there: a power cut may have left the name before the bytes. Id and
+    /// sequence are those of the file's name.
+    Unwritten,
 }
 
 /// The packs of an archive.
@@ -136,7 +139,8 @@ impl PackFiles {
 impl PackFile {
     /// Of two files with one id: the one whose header is right, else the longer one, else the first.
     fn is_better_than(&self, other: &Self) -> bool {
-        let rank = |file: &Self| (file.header != Header::Damaged, file.length);
+        let proven = |file: &Self| !matches!(file.header, Header::Damaged | Header::Unwritten);
+        let rank = |file: &Self| (proven(file), file.length);
         rank(self) > rank(other)
     }
 }
@@ -169,13 +173,14 @@ fn identify(
     if let Some((sequence, pack)) = named.filter(|(_, pack)| known.contains(pack)) {
         return Ok(Some(file(pack, sequence, Header::Unread)));
     }
-    let damaged = || named.map(|(sequence, pack)| file(pack, sequence, Header::Damaged));
+    let no_header = |header| named.map(|(sequence, pack)| file(pack, sequence, header));
     let path = dir.join(&entry.name);
     let mut bytes = [0; PACK_HEADER_BYTES];
     let read = disk.open(&path, Access::Read).and_then(|open| read_exact_at(&*open, &mut bytes, 0));
     match read {
-        // A name of ours over a file that cannot be read, or is too short: damage, told later.
-        Err(_) | Ok(false) => return Ok(damaged()),
+        // A name of ours over a file that cannot be read, or is too short: told later.
+        Err(_) => return Ok(no_header(Header::Damaged)),
+        Ok(false) => return Ok(no_header(Header::Unwritten)),
         Ok(true) => {}
     }
     match PackHeader::decode(&bytes) {
@@ -190,6 +195,7 @@ fn identify(
             found: found.into(),
             known: FORMAT_VERSION.into(),
         }),
-        Err(NoHeader::Damaged | NoHeader::NotAPack) => Ok(damaged()),
+        Err(_) if PackHeader::was_written(&bytes, archive) => Ok(no_header(Header::Damaged)),
+        Err(NoHeader::Damaged | NoHeader::NotAPack) => Ok(no_header(Header::Unwritten)),
     }
 }

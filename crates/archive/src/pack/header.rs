@@ -91,6 +91,12 @@ impl PackHeader {
         Ok(header)
     }
 
+    /// Whether bytes that are no header were one once. A header is written at once and lies in one sector,
+    /// so after a power cut it is there or not; where a part of it stands, the rest is damaged.
+    pub(crate) fn was_written(bytes: &[u8; PACK_HEADER_BYTES], archive: ArchiveId) -> bool {
+        bytes[..8] == MAGIC || bytes[16..32] == archive.0
+    }
+
     fn fields(bytes: &[u8; PACK_HEADER_BYTES]) -> Option<(u32, Self)> {
         let what = "a pack header";
         let mut cursor = Cursor::new(&bytes[8..]);

@@ -6,31 +6,6 @@ use std::path::PathBuf;
 use super::*;
 use crate::disk::simulated::{Call, Chances, Faults, Operation, errno};
 
-/// Every mail that can be listed is read and compared; which they are.
-fn readable(view: View<'_>) -> BTreeSet<u32> {
-    let mut found = BTreeSet::new();
-    for account in view.accounts().unwrap() {
-        for mailbox in view.mailboxes(account.id).unwrap() {
-            for (uid, key, _) in listing(view, mailbox.id, When::default()) {
-                assert_eq!(key, MessageKey::of(&mail(uid)));
-                match view.read_to_vec(&key) {
-                    Ok(bytes) => assert_eq!(bytes, mail(uid)),
-                    Err(error) => {
-                        assert!(error.is_damage(), "{error}");
-                        continue;
-                    }
-                }
-                found.insert(uid);
-            }
-        }
-    }
-    found
-}
-
-fn up_to(last: u32) -> BTreeSet<u32> {
-    (1..=last).collect()
-}
-
 /// Three commits of ten mails each in one pack.
 fn three_commits() -> (World, PathBuf, Vec<usize>) {
     let mut world = World::new();

@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "the numbers of a test are small")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::surroundings::fixed::Fixed;
 use crate::*;
 
 mod catalogue;
+mod crash_states;
 mod crashes;
 mod example;
 mod history;
@@ -219,4 +221,52 @@ pub(crate) fn check_mails(view: View<'_>) -> u32 {
         }
     }
     count
+}
+
+/// Every mail that can be listed is read and compared; which they are.
+pub(crate) fn readable(view: View<'_>) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    for account in view.accounts().unwrap() {
+        for mailbox in view.mailboxes(account.id).unwrap() {
+            for (uid, key, _) in listing(view, mailbox.id, When::default()) {
+                assert_eq!(key, MessageKey::of(&mail(uid)));
+                match view.read_to_vec(&key) {
+                    Ok(bytes) => assert_eq!(bytes, mail(uid)),
+                    Err(error) => {
+                        assert!(error.is_damage(), "{error}");
+                        continue;
+                    }
+                }
+                found.insert(uid);
+            }
+        }
+    }
+    found
+}
+
+/// The numbers of the first mails.
+pub(crate) fn up_to(last: u32) -> BTreeSet<u32> {
+    (1..=last).collect()
+}
+
+/// Whether the tests shall take their time (RESTANTE_LONG=1).
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("RESTANTE_LONG").is_some_and(|value| value == "1")
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}
+
+/// Says how much was tried; seen with `-- --nocapture`.
+#[expect(clippy::print_stdout, reason = "the harness of the tests shows it to whoever asks")]
+pub(crate) fn tell(text: &str) {
+    println!("{text}");
 }

@@ -1,6 +1,6 @@
 //! `verify`: prove that the archive is whole, and if it is not, say which messages are hit.
 
-use archive::{CatalogueFinding, Damage, Depth, MessageHit, VerifyProgress, VerifyReport};
+use archive::{CatalogueFinding, Damage, Depth, MessageHit, Unfinished, VerifyProgress, VerifyReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Context;
@@ -101,6 +101,9 @@ fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::
         "whole": is_whole(report),
         "packs": report.packs, "frames": report.frames, "blobs": report.blobs,
         "messages": report.messages, "bytes": report.bytes,
+        "unfinished": report.unfinished.as_ref().map(|unfinished| {
+            serde_json::json!({ "pack": unfinished.pack, "offset": unfinished.offset })
+        }),
         "damage": report.damage.iter().map(damage_to_json).collect::<Vec<_>>(),
         "messages_hit": report.messages_hit.iter().map(hit).collect::<Vec<_>>(),
         "catalogue": match report.catalogue {
@@ -139,6 +142,12 @@ fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
     }
     std::io::Write::flush(&mut out)?;
     say_damage(context, &report.damage);
+    if let Some(Unfinished { pack, offset }) = &report.unfinished {
+        context.screen.say(&format!(
+            "not finished: the last commit in {pack}, from byte {offset} on, does not count; a power cut or a \
+             killed process leaves that behind (if there was none, the disk is to be looked at)"
+        ));
+    }
     if let Some(remark) = catalogue_remark(&report.catalogue) {
         context.screen.say(&remark);
     }
