@@ -493,3 +493,36 @@ fn m14_odd_dates_are_kept_and_the_order_is_that_of_receipt() {
     assert_eq!(subjects, ["5", "4", "3", "2", "1", "0"]);
     world.run(0, &["list", "work", "INBOX"]);
 }
+
+#[test]
+fn m02_a_message_larger_than_the_memory_allowed_is_pulled_verified_and_shown() {
+    let long = std::env::var_os("RESTANTE_LONG").is_some_and(|value| value == "1");
+    let mebibytes = if long { 1_024 } else { 224 };
+    let mut message = b"Subject: large\r\n\r\n".to_vec();
+    // Lines that neither compress to nothing nor are base64.
+    let mut state = 7_u64;
+    while message.len() < mebibytes << 20 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        message.extend_from_slice(format!("{:x} {} of many lines\r\n", state >> 40, state >> 60).as_bytes());
+    }
+    let world = World::with(&[&message]);
+    let key = MessageKey::of(&message).to_string();
+    for words in [&["--json", "--run-now"][..], &["verify"], &["list", "work", "INBOX"], &["show", &key]] {
+        let command = world.program.command(words);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -d {}; exec \"$@\"", MEMORY_KIB), "sh"]);
+        limited.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        let output = limited.output().expect("sh is there");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(words[0] != "show" || output.stdout == message, "the message is not what it was");
+    }
+}
+
+/// What the program may take of data, heap and stacks together.
+const MEMORY_KIB: u64 = 192 << 10;
