@@ -39,6 +39,9 @@ pub(crate) mod limit {
     pub(crate) const BLOB_BYTES: usize = 16 << 20;
     /// Blobs in one block.
     pub(crate) const BLOBS_IN_BLOCK: usize = 16_384;
+    /// Blobs of one message. Each costs a reader some 100 bytes and a writer of hostile packs one: without
+    /// a bound, a record of 16 MiB would take 2 GiB. Our splitter needs so many for a message of 4 TB.
+    pub(crate) const BLOBS_IN_MESSAGE: usize = 1 << 20;
     /// One journal record: a ledger with every UID of a very large mailbox in it.
     pub(crate) const RECORD_BYTES: usize = 16 << 20;
     /// Message keys in one journal frame (they are its directory).

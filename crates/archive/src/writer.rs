@@ -361,6 +361,11 @@ impl Writer {
         if message_number(&self.catalogue, &message.key)?.is_some() {
             return Ok(false);
         }
+        if message.recipe.blobs.len() > limit::BLOBS_IN_MESSAGE {
+            // As the splitter cuts them, a message of more than this.
+            let limit = limit::BLOBS_IN_MESSAGE as u64 * message::split::MAX_BLOB as u64;
+            return Err(Error::TooLarge { what: "a message", length: message.size, limit });
+        }
         let mut blobs = Vec::with_capacity(message.recipe.blobs.len());
         for blob in &message.recipe.blobs {
             blobs.push(self.blob_number(&blob.name)?.ok_or(Error::BlobNotPut(blob.name))?);

@@ -42,6 +42,9 @@ pub struct Limits {
     pub unasked: u64,
     /// Mailboxes in a listing.
     pub mailboxes: usize,
+    /// Attributes of one mailbox; more are left out. The RFCs know some twenty in all, and each costs
+    /// us many times what it costs a server that lists thousands.
+    pub attributes: usize,
     /// Flags of one message; more are left out. Mailboxes with hundreds of keywords exist.
     pub flags: usize,
     /// Flag changes that one EXAMINE with QRESYNC may bring; more, and all are listed afresh.
@@ -77,6 +80,7 @@ impl Default for Limits {
             answer: 1 << 30,
             unasked: 10_000,
             mailboxes: 200_000,
+            attributes: 64,
             flags: 1_000,
             changes: 1_000_000,
             commands_in_flight: 4,

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::apply::{place, places, prefix, sql, unplace};
 use crate::error::{Error, Result};
+use crate::frame::limit;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, PackId, RunId};
 use crate::info::{
     AccountInfo, EpochInfo, MailboxInfo, MailboxSeen, Mark, PlacementInfo, Proof, RunInfo, Totals,
@@ -662,6 +663,9 @@ pub(crate) fn decode_recipe(recipe: &[u8]) -> Result<(Vec<BlobNumber>, &[u8])> {
     let mut cursor = Cursor::new(recipe);
     let broken = |_| wrong("a recipe that cannot be read");
     let count = cursor.varint("a recipe").map_err(broken)?;
+    if count > limit::BLOBS_IN_MESSAGE as u64 {
+        return Err(wrong("a recipe of too many blobs"));
+    }
     let (mut blobs, mut last) = (Vec::new(), 0u64);
     for _ in 0..count {
         last = last.wrapping_add(cursor.signed("a recipe").map_err(broken)?.cast_unsigned());

@@ -421,6 +421,9 @@ impl<'f> Decoder<'f> {
             }
         };
         let count = from.varint("a recipe's blobs")?;
+        if count > limit::BLOBS_IN_MESSAGE as u64 {
+            return Err(malformed("a recipe's blobs"));
+        }
         let mut blobs = Vec::new();
         for _ in 0..count {
             // Grows with the bytes that are there, not with the count.

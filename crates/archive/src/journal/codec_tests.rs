@@ -166,6 +166,21 @@ fn j3_unknown_records_are_skipped_only_when_they_may_be() {
 }
 
 #[test]
+fn s09_a_message_of_more_blobs_than_the_limit_is_damage() {
+    let message = |count: usize| {
+        // Number, size, subject, from, no date; then the blobs, each one more than the one before.
+        let mut payload = vec![2, 0, 0, 0, 0];
+        put_varint(&mut payload, count as u64);
+        payload.extend(std::iter::repeat_n(2, count));
+        let mut records = vec![8];
+        put_bytes(&mut records, &payload);
+        decode(&[7; 32], &records)
+    };
+    assert!(message(limit::BLOBS_IN_MESSAGE).is_ok());
+    assert!(message(limit::BLOBS_IN_MESSAGE + 1).is_err());
+}
+
+#[test]
 fn j4_a_key_without_its_message_is_refused() {
     assert!(decode(&[0; 32], &[]).is_err());
 }

@@ -145,8 +145,8 @@ impl Session {
         let sent = self.talk.send(&command).await?;
         loop {
             match self.next().await? {
-                Event::Data(Data::List(line)) => answers.lines.push(line),
-                Event::Data(Data::Subscribed(line)) => answers.subscribed.push(line),
+                Event::Data(Data::List(line)) => answers.lines.push(self.shortened(line)),
+                Event::Data(Data::Subscribed(line)) => answers.subscribed.push(self.shortened(line)),
                 Event::Data(Data::Status(line)) => answers.statuses.push(line),
                 Event::Data(Data::Namespace(namespaces)) => answers.namespaces = namespaces,
                 Event::Done { tag, status, answer } if tag == sent => {
@@ -164,6 +164,13 @@ impl Session {
         }
     }
 
+    /// With no more attributes than the bound.
+    fn shortened(&self, mut line: ListLine) -> ListLine {
+        line.attributes.truncate(self.limits.attributes);
+        line.attributes.shrink_to_fit();
+        line
+    }
+
     /// One entry a name, and the names that are subscribed only.
     fn put_together(&self, answers: Answers) -> (Vec<Listed>, Vec<MailboxName>) {
         let mut listed: Vec<Listed> = Vec::new();
@@ -172,7 +179,8 @@ impl Session {
             let name = MailboxName::new(line.name, self.encoding, line.delimiter);
             if let Some(&place) = places.get(&name) {
                 let seen = &mut listed[place];
-                seen.attributes.extend(line.attributes);
+                let room = self.limits.attributes.saturating_sub(seen.attributes.len());
+                seen.attributes.extend(line.attributes.into_iter().take(room));
                 seen.attributes.dedup();
                 continue;
             }

@@ -52,6 +52,22 @@ async fn i30_a_listing_without_end_is_bounded() {
 }
 
 #[tokio::test]
+async fn s08_a_mailbox_of_endless_attributes_keeps_the_first_of_them() {
+    let limits = limits(|l| l.attributes = 3);
+    let script = "C: r1 LIST \"\" \"*\"
+                  S: * LIST (\\Noselect a b c d) \"/\" m
+                  S: * LIST (e f) \"/\" m
+                  S: * LIST (\\Sent) \"/\" n
+                  S: * LIST (\\Trash) \"/\" n
+                  S: r1 OK
+                  C: r2 LSUB \"\" \"*\"
+                  S: r2 OK";
+    let listed = talk_within(limits, "", script, async |mut session| session.list().await.unwrap()).await;
+    assert_eq!(listed[0].attributes, ["\\Noselect", "a", "b"]);
+    assert_eq!(listed[1].attributes, ["\\Sent", "\\Trash"]);
+}
+
+#[tokio::test]
 async fn bodies_that_nobody_asked_for_are_bounded() {
     struct Nobody;
     impl FetchSink for Nobody {
