@@ -510,7 +510,7 @@ fn m02_a_message_larger_than_the_memory_allowed_is_pulled_verified_and_shown() {
     for words in [&["--json", "--run-now"][..], &["verify"], &["list", "work", "INBOX"], &["show", &key]] {
         let command = world.program.command(words);
         let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit -d {}; exec \"$@\"", MEMORY_KIB), "sh"]);
+        limited.args(["-c", &format!("ulimit -d {MEMORY_KIB}; exec \"$@\""), "sh"]);
         limited.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
         for (name, value) in command.get_envs() {
             match value {
