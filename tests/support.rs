@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use message::{Flags, InternalDate, UidSet};
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub struct World {
     /// The program, configured.
     pub program: Restante,
     folder: TempDir,
+    archive: PathBuf,
+    reserve: String,
 }
 
 impl World {
@@ -45,10 +47,35 @@ impl World {
         fs::write(&password, format!("{}\n", dovecot.password()))
             .expect("the test's own folder can be written");
         fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).expect("an own file");
-        let world =
-            Self { program: Restante::new(&folder.path().join("r.toml"), folder.path()), dovecot, folder };
+        let world = Self {
+            program: Restante::new(&folder.path().join("r.toml"), folder.path()),
+            archive: folder.path().join("archive"),
+            reserve: "0".to_owned(),
+            dovecot,
+            folder,
+        };
         world.configure(account);
         Some(world)
+    }
+
+    /// Keeps the archive in another place, and what the program remembers outside it in the folder
+    /// `home`, both perhaps on a disk of their own.
+    ///
+    /// # Panics
+    /// When the test's own folder cannot be written.
+    pub fn keep_archive_in(&mut self, archive: &Path, home: &Path) {
+        archive.clone_into(&mut self.archive);
+        self.program = Restante::new(&self.folder.path().join("r.toml"), home);
+        self.configure("");
+    }
+
+    /// Sets `[archive] reserve`.
+    ///
+    /// # Panics
+    /// When the test's own folder cannot be written.
+    pub fn set_reserve(&mut self, reserve: &str) {
+        reserve.clone_into(&mut self.reserve);
+        self.configure("");
     }
 
     /// Delivers this mail to the account's mailbox; says how many messages.
@@ -63,8 +90,10 @@ impl World {
     /// # Panics
     /// When the test's own folder cannot be written.
     pub fn configure(&self, account: &str) {
-        let mut text =
-            format!("[archive]\npath = \"archive\"\nreserve = \"0\"\n\n[[account]]\nname = \"{ACCOUNT}\"\n");
+        let mut text = format!(
+            "[archive]\npath = {:?}\nreserve = {:?}\n\n[[account]]\nname = \"{ACCOUNT}\"\n",
+            self.archive, self.reserve
+        );
         let _ = write!(text, "protocol = \"imap\"\nuser = \"{USER}\"\npassword_file = \"password\"\n");
         for (key, line) in [
             ("host", "host = \"localhost\"".to_owned()),
@@ -82,7 +111,7 @@ impl World {
     /// Where the archive is.
     #[must_use]
     pub fn archive(&self) -> PathBuf {
-        self.folder.path().join("archive")
+        self.archive.clone()
     }
 
     /// A path in the test's own folder.
@@ -285,4 +314,10 @@ pub fn append(judge: &mut Imap, mailbox: &str, numbers: impl IntoIterator<Item =
         let flags = Flags::parse(flags[number as usize % flags.len()]);
         judge.append(mailbox, &flags, &date(number), &mail(number));
     }
+}
+
+/// Whether the long tests are wanted (RESTANTE_LONG=1).
+#[must_use]
+pub fn is_long() -> bool {
+    std::env::var_os("RESTANTE_LONG").is_some_and(|value| value != "0" && !value.is_empty())
 }

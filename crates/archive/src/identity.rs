@@ -65,8 +65,8 @@ impl Place {
     }
 }
 
-/// Makes a new archive in a missing or empty folder; the folders above it must be there. All of it is
-/// for its owner alone.
+/// Makes a new archive in a [vacant](is_vacant) folder; the folders above it must be there. All of it
+/// is for its owner alone.
 ///
 /// # Errors
 /// When something is in the folder, or the file system refuses.
@@ -111,6 +111,20 @@ pub fn init_at(place: &Place, surroundings: &dyn Surroundings) -> Result<Archive
     Ok(id)
 }
 
+/// Whether a new archive can be made in the folder: it is missing, or holds nothing but what an
+/// [`init`] that was cut short has made there, and the `lost+found` of a disk's own root.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn is_vacant(dir: &Path) -> Result<bool> {
+    let place = Place::real(dir);
+    match place.disk.list(dir) {
+        Ok(entries) => is_free(&place, &entries),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error).doing("list", dir),
+    }
+}
+
 /// Whether a new archive can be made in a folder that holds this: nothing, or no more than an `init`
 /// leaves behind that was cut off before there was an archive.
 fn is_free(place: &Place, entries: &[Entry]) -> Result<bool> {
@@ -121,6 +135,7 @@ fn is_free(place: &Place, entries: &[Entry]) -> Result<bool> {
             }
             LOCK_FILE | OWNER_FILE => entry.is_file && entry.length == 0,
             IDENTITY_ASIDE => entry.is_file,
+            "lost+found" => !entry.is_file,
             _ => false,
         };
         if !left_by_init {

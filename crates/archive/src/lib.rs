@@ -42,7 +42,7 @@ mod writer;
 
 pub use archive::Archive;
 pub use error::{Error, Result};
-pub use identity::{Place, identify, identify_at, init, init_at};
+pub use identity::{Place, identify, identify_at, init, init_at, is_vacant};
 pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, RunId};
 pub use info::{
     AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxSeen, Mark, MessageInfo, NewPlacement,

@@ -5,6 +5,8 @@
 //! * [`Scripted`] is the project's own server on a thread, for tests without a runtime: the one
 //!   that misbehaves on demand.
 //! * [`FaultProxy`] stands between the program and any server, and cuts or stalls after n octets.
+//! * [`FaultyDisk`] is a mounted disk that loses power, fails, fills up and is pulled out;
+//!   [`LoopDisk`] an ext4 of its own.
 //! * [`Mail`] makes mailboxes of any size, the same for the same seed.
 //! * [`Certificates`] are of each kind that a client must tell apart.
 //! * [`Restante`] runs the program itself.
@@ -14,16 +16,20 @@
 //! the test says so.
 
 mod certificates;
+mod disk;
 mod dovecot;
 mod imap;
+mod loop_disk;
 mod mail;
 mod program;
 mod proxy;
 mod scripted;
 
 pub use certificates::{Certificates, Identity};
+pub use disk::{Call, Fault, FaultyDisk};
 pub use dovecot::{Dovecot, Options};
 pub use imap::{Fetched, Imap, Listed, Status};
+pub use loop_disk::LoopDisk;
 pub use mail::Mail;
 pub use program::{Output, Restante};
 pub use proxy::{Direction, FaultProxy, Harm, How};

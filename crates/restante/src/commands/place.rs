@@ -23,14 +23,7 @@ pub(super) fn look(path: &Path) -> Result<Found, Failure> {
         let archive = Archive::open(path)?;
         return Ok(Found::Archive(archive.id(), archive.last_commit()?));
     }
-    let cannot_look = |error: std::io::Error| {
-        Failure::words(Exit::Failed, format!("cannot look into {}: {error}", path.display()))
-    };
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => Ok(if entries.next().is_none() { Found::Nothing } else { Found::Other }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Found::Nothing),
-        Err(error) => Err(cannot_look(error)),
-    }
+    Ok(if archive::is_vacant(path)? { Found::Nothing } else { Found::Other })
 }
 
 /// Opens the archive to write to it; creates it where that may be. What is refused, and why, is the
