@@ -172,7 +172,7 @@ fn d01_a_power_cut_while_an_archive_is_being_made_does_not_stand_in_the_way_of_t
         return;
     }
     let Some(mut life) = Life::new() else { return };
-    let mut random = Random::new(0xd01_0);
+    let mut random = Random::new(0xd010);
     // Making an archive and the first commit take about so many changes.
     for changes in 0..18 {
         for _ in 0..if is_long() { 10 } else { 1 } {
