@@ -171,6 +171,20 @@ pub struct When {
     pub deleted: bool,
 }
 
+/// What a mailbox has lost since a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailboxLoss {
+    /// Which mailbox.
+    pub mailbox: MailboxId,
+    /// How many placements it had when that run had ended.
+    pub before: u64,
+    /// How many of them are of messages that now lie nowhere in the account, or only in a bin.
+    pub lost: u64,
+    /// For how many of these a new message with the same subject and sender has come: they may have
+    /// been altered in place.
+    pub altered: u64,
+}
+
 /// A message, wherever it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageInfo {

@@ -45,8 +45,8 @@ pub use error::{Error, Result};
 pub use identity::{Place, identify, identify_at, init, init_at, is_vacant};
 pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, RunId};
 pub use info::{
-    AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxSeen, Mark, MessageInfo, NewPlacement,
-    PlacementInfo, Proof, RunInfo, Sizes, Totals, TroubleInfo, When,
+    AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxLoss, MailboxSeen, Mark, MessageInfo,
+    NewPlacement, PlacementInfo, Proof, RunInfo, Sizes, Totals, TroubleInfo, When,
 };
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
 pub use replay::{Damage, Unfinished};

@@ -5,6 +5,7 @@
 //! the packs. Whatever leaves it as a message's bytes has been hashed and compared with the message's
 //! key (S11).
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -13,13 +14,14 @@ use message::recipe::{BlobRef, InvalidRecipe, JoinError, Recipe};
 use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
 
 use crate::blocks::{BlobAt, Shelves};
+use crate::catalogue::loss;
 use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
-    AccountInfo, Candidate, EpochInfo, MailboxInfo, MessageInfo, PlacementInfo, RunInfo, Sizes, Totals,
-    TroubleInfo, When,
+    AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxLoss, MessageInfo, PlacementInfo, RunInfo, Sizes,
+    Totals, TroubleInfo, When,
 };
 
 /// At most so many keys are given for a prefix.
@@ -91,6 +93,38 @@ impl View<'_> {
     /// As [`accounts`](Self::accounts).
     pub fn run_as_of(&self, account: AccountId, unix_ms: i64) -> Result<Option<RunId>> {
         query::run_as_of(self.shelves.catalogue, account, unix_ms)
+    }
+
+    /// Runs of an account that a person should look at and nobody has acknowledged, newest first.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn alarms(&self, account: AccountId) -> Result<Vec<RunInfo>> {
+        query::alarms(self.shelves.catalogue, account)
+    }
+
+    /// What the mailboxes of an account had when a run had ended, and have lost since. A message that
+    /// lies elsewhere in the account by now is not lost, unless that is in `bins` only; what a bin had
+    /// may lie anywhere. Reads all placements of the account once.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn losses(
+        &self,
+        account: AccountId,
+        since: RunId,
+        bins: &HashSet<MailboxId>,
+    ) -> Result<Vec<MailboxLoss>> {
+        loss::losses(self.shelves.catalogue, account, since, bins)
+    }
+
+    /// How many live placements of an epoch are of messages that are not live in another epoch of the
+    /// same account.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn missing_in(&self, epoch: EpochId, other: EpochId) -> Result<u64> {
+        loss::missing_in(self.shelves.catalogue, epoch, other)
     }
 
     /// All mailboxes of an account, also those that are gone, in the order in which they were first seen.

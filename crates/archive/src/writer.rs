@@ -264,6 +264,22 @@ impl Writer {
         Ok(())
     }
 
+    /// Records that a person should look at what happened in a run that has begun and not ended.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account).
+    pub fn alarm(&mut self, account: AccountId, run: RunId) -> Result<()> {
+        self.record(Record::Alarm { run, account })
+    }
+
+    /// Records that a person has looked at the alarms of an account up to a run.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account).
+    pub fn acknowledge(&mut self, account: AccountId, up_to: RunId) -> Result<()> {
+        self.record(Record::Acknowledged { account, run: up_to })
+    }
+
     /// The mailbox of this name, recorded when it is new, differs from what is known, or was gone.
     ///
     /// # Errors

@@ -43,8 +43,14 @@ pub struct Ledger {
     pub finished: String,
     /// How it ended.
     pub outcome: Outcome,
-    /// So much has vanished that a person should look.
+    /// So much has vanished or changed that a person should look.
     pub suspicious: bool,
+    /// The state that a suspicious run compares with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+    /// What a suspicious run lost, by folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Loss>,
     /// What a person should know, whatever the outcome.
     pub warnings: Vec<String>,
     /// Why the run failed or stopped as a whole.
@@ -56,6 +62,28 @@ pub struct Ledger {
     pub excluded: Vec<String>,
     /// Each wanted folder, as far as the run came.
     pub folders: Vec<FolderLedger>,
+}
+
+/// The account's state before a suspicious run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Before {
+    /// The number of the run that saw it last.
+    pub run: u32,
+    /// The same as a moment for `--as-of`.
+    pub as_of: String,
+}
+
+/// What a folder has lost since [`Before`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// The name as people see it.
+    pub folder: String,
+    /// Messages that it had.
+    pub before: u64,
+    /// Those that are gone from the account, or lie only in a bin by now.
+    pub lost: u64,
+    /// For how many of these another message with the same subject and sender has come.
+    pub altered: u64,
 }
 
 /// The sums over all folders of a run.
@@ -103,8 +131,18 @@ pub struct FolderLedger {
     /// UIDs under which the server has another message than before, although it must not; counted in
     /// `vanished` as well.
     pub replaced: u64,
+    /// Messages that went with an old UIDVALIDITY: so many that the next run must find the same before
+    /// they count as gone in the history. In `vanished`, too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unconfirmed: u64,
+    /// In how many runs in a row the server has not listed the folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_visible: Option<u32>,
     /// Placed by size, date and header alone in this run.
     pub matched_by_header: u64,
+    /// Messages that have been marked `\\Deleted` since the last run.
+    #[serde(skip)]
+    pub marked_deleted: u64,
     /// Messages left out on purpose, and why.
     pub skipped: Vec<Item>,
     /// Messages that could not be brought, and why.
@@ -115,6 +153,11 @@ pub struct FolderLedger {
     /// What a person should know of it; goes to the ledger's warnings.
     #[serde(skip)]
     pub notices: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A message that is not in the archive.

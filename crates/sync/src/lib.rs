@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod hints;
 mod ledger;
 mod matching;
+mod past;
 mod plan;
 mod pull;
 mod recheck;

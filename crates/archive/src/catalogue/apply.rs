@@ -211,6 +211,14 @@ impl Applier {
                 )?
                 .execute((place(*epoch, uid.get()), reason, run.0))?;
             }
+            Record::Alarm { run, account } => {
+                to.prepare_cached("INSERT OR REPLACE INTO alarms VALUES (?1, ?2, 0)")?
+                    .execute((run.0, account.0))?;
+            }
+            Record::Acknowledged { account, run } => {
+                to.prepare_cached("UPDATE alarms SET acknowledged = 1 WHERE account = ?1 AND run <= ?2")?
+                    .execute((account.0, run.0))?;
+            }
         }
         Ok(())
     }

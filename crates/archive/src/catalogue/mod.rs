@@ -27,6 +27,7 @@ use crate::ids::{ArchiveId, CommitId, PackId};
 
 pub(crate) mod apply;
 pub(crate) mod compare;
+pub(crate) mod loss;
 pub(crate) mod query;
 pub(crate) mod schema;
 

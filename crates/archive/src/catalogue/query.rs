@@ -45,22 +45,33 @@ fn account_of_row(row: &Row<'_>) -> rusqlite::Result<AccountInfo> {
     Ok(AccountInfo { id: AccountId(row.get(0)?), name: row.get(1)?, protocol: row.get(2)? })
 }
 
+const RUN_COLUMNS: &str = "id, r.account, started_ms, finished_ms, outcome, ledger";
+
+fn run_of_row(row: &Row<'_>) -> rusqlite::Result<RunInfo> {
+    Ok(RunInfo {
+        id: RunId(row.get(0)?),
+        account: AccountId(row.get(1)?),
+        started_ms: row.get(2)?,
+        finished_ms: row.get(3)?,
+        outcome: row.get(4)?,
+        ledger_json: row.get(5)?,
+    })
+}
+
 pub(crate) fn runs(from: &Connection, account: AccountId, limit: usize) -> Result<Vec<RunInfo>> {
-    let mut select = from.prepare_cached(
-        "SELECT id, account, started_ms, finished_ms, outcome, ledger FROM runs
-         WHERE account = ?1 ORDER BY id DESC LIMIT ?2",
-    )?;
-    let rows = select.query_map((account.0, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-        Ok(RunInfo {
-            id: RunId(row.get(0)?),
-            account: AccountId(row.get(1)?),
-            started_ms: row.get(2)?,
-            finished_ms: row.get(3)?,
-            outcome: row.get(4)?,
-            ledger_json: row.get(5)?,
-        })
-    })?;
+    let mut select = from.prepare_cached(&format!(
+        "SELECT {RUN_COLUMNS} FROM runs r WHERE account = ?1 ORDER BY id DESC LIMIT ?2"
+    ))?;
+    let rows = select.query_map((account.0, i64::try_from(limit).unwrap_or(i64::MAX)), run_of_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn alarms(from: &Connection, account: AccountId) -> Result<Vec<RunInfo>> {
+    let mut select = from.prepare_cached(&format!(
+        "SELECT {RUN_COLUMNS} FROM alarms a JOIN runs r ON r.id = a.run
+         WHERE a.account = ?1 AND a.acknowledged = 0 ORDER BY id DESC"
+    ))?;
+    Ok(select.query_map([account.0], run_of_row)?.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn run_as_of(from: &Connection, account: AccountId, unix_ms: i64) -> Result<Option<RunId>> {

@@ -6,13 +6,13 @@
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
 
 /// Tables in the order in which they are compared, each with what its rows are ordered by.
-pub(crate) const TABLES: [(&str, &str); 16] = [
+pub(crate) const TABLES: [(&str, &str); 17] = [
     ("state", "one"),
     ("packs", "number"),
     ("blocks", "number"),
@@ -20,6 +20,7 @@ pub(crate) const TABLES: [(&str, &str); 16] = [
     ("blob_names", "prefix, blob"),
     ("accounts", "id"),
     ("runs", "id"),
+    ("alarms", "run"),
     ("mailboxes", "id"),
     ("epochs", "id"),
     ("messages", "number"),
@@ -63,6 +64,10 @@ CREATE TABLE accounts (
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, account INTEGER NOT NULL, started_ms INTEGER NOT NULL,
     finished_ms INTEGER, outcome TEXT, ledger TEXT
+) STRICT;
+-- Runs that a person should look at, or has looked at.
+CREATE TABLE alarms (
+    run INTEGER PRIMARY KEY, account INTEGER NOT NULL, acknowledged INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE mailboxes (
     id INTEGER PRIMARY KEY, account INTEGER NOT NULL, identity BLOB NOT NULL,

@@ -34,6 +34,8 @@ mod kind {
     pub(super) const TROUBLE: u8 = 14;
     /// Which run and epoch the next records are about.
     pub(super) const AT: u8 = 15;
+    pub(super) const ALARM: u8 = 152;
+    pub(super) const ACKNOWLEDGED: u8 = 153;
     /// Types with this bit may be skipped by who does not know them (J3).
     pub(super) const SKIPPABLE: u8 = 0x80;
 }
@@ -190,6 +192,15 @@ impl Encoder {
                 out.extend_from_slice(reason.as_bytes());
                 kind::TROUBLE
             }
+            Record::Alarm { account, .. } => {
+                put_varint(out, account.0.into());
+                kind::ALARM
+            }
+            Record::Acknowledged { account, run } => {
+                put_varint(out, account.0.into());
+                put_varint(out, run.0.into());
+                kind::ACKNOWLEDGED
+            }
         }
     }
 
@@ -274,10 +285,14 @@ pub(crate) fn date_from(unix: i64, offset: i64) -> Option<InternalDate> {
 /// The run and the epoch that a record is about, as far as it is about one.
 fn place_of(record: &Record) -> (Option<RunId>, Option<EpochId>) {
     match record {
-        Record::Account { .. } | Record::Mailbox { .. } | Record::Message(_) => (None, None),
-        Record::RunBegin { run, .. } | Record::RunEnd { run, .. } | Record::MailboxGone { run, .. } => {
-            (Some(*run), None)
-        }
+        Record::Account { .. }
+        | Record::Mailbox { .. }
+        | Record::Message(_)
+        | Record::Acknowledged { .. } => (None, None),
+        Record::RunBegin { run, .. }
+        | Record::RunEnd { run, .. }
+        | Record::MailboxGone { run, .. }
+        | Record::Alarm { run, .. } => (Some(*run), None),
         Record::EpochBegin { epoch, .. } | Record::Proven { epoch, .. } | Record::Mark { epoch, .. } => {
             (None, Some(*epoch))
         }
@@ -392,6 +407,11 @@ impl<'f> Decoder<'f> {
                 let uid = self.take_uid(from)?;
                 Record::Trouble { run, epoch, uid, reason: take_rest_text(from, "a reason")? }
             }
+            kind::ALARM => Record::Alarm { run, account: AccountId(from.varint32("an account's number")?) },
+            kind::ACKNOWLEDGED => Record::Acknowledged {
+                account: AccountId(from.varint32("an account's number")?),
+                run: RunId(from.varint32("a run's number")?),
+            },
             unknown if unknown & kind::SKIPPABLE != 0 => return Ok(None),
             unknown => return Err(JournalError::UnknownRecord(unknown)),
         };

@@ -118,6 +118,10 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
             uid,
             reason
         }),
+        (ids(), any::<u32>())
+            .prop_map(|((run, _), account)| Record::Alarm { run, account: AccountId(account) }),
+        (ids(), any::<u32>())
+            .prop_map(|((run, _), account)| Record::Acknowledged { account: AccountId(account), run }),
     ]
 }
 

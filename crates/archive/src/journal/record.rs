@@ -41,6 +41,10 @@ pub(crate) enum Record {
     Mark { epoch: EpochId, mark: Mark },
     /// 14: a message could not be had in this run.
     Trouble { run: RunId, epoch: EpochId, uid: Uid, reason: String },
+    /// 152: a person should look at what happened in the run.
+    Alarm { run: RunId, account: AccountId },
+    /// 153: a person has looked at the alarms of the account up to this run.
+    Acknowledged { account: AccountId, run: RunId },
 }
 
 /// A message and its recipe.

@@ -197,3 +197,61 @@ fn odd_dates_and_flags_are_kept_as_they_came() {
     assert_eq!(dates, [" 7-Jul-1996 02:44:25 -0000", "00-Jan-0000 00:00:00 +0000", ""]);
     assert_eq!(view.flags_in(run.epoch, Uid::MIN..=uid(2)).unwrap().len(), 2);
 }
+
+#[test]
+fn l01_a_loss_is_what_lies_nowhere_any_more_and_in_a_bin_is_nowhere() {
+    let world = World::new();
+    let mut writer = world.writer();
+    let inbox = begin(&mut writer, "INBOX").unwrap();
+    fill(&mut writer, &inbox, 1..11).unwrap();
+    let trash = begin(&mut writer, "Trash").unwrap();
+    fill(&mut writer, &trash, 20..23).unwrap();
+    writer.commit().unwrap();
+    let before = trash.run;
+
+    // 1 and 2 are filed, 3 and 4 thrown away, 5 to 7 are gone; one comes again under another UID with
+    // other bytes, and the bin is emptied of 20.
+    let attic = begin(&mut writer, "Attic").unwrap();
+    fill(&mut writer, &attic, 1..3).unwrap();
+    fill(&mut writer, &trash, 3..5).unwrap();
+    writer.vanished(inbox.epoch, &uids("1:7")).unwrap();
+    writer.vanished(trash.epoch, &uids("20")).unwrap();
+    let encrypted = put(&mut writer, &[mail(5), b"0xdeadbeef".to_vec()].concat()).unwrap();
+    writer.place(inbox.epoch, uid(30), placement(encrypted, 30)).unwrap();
+    writer.commit().unwrap();
+
+    let bins = [trash.mailbox].into();
+    let losses = |since, bins| writer.view().losses(inbox.account, since, bins).unwrap();
+    let loss = |mailbox, before, lost, altered| MailboxLoss { mailbox, before, lost, altered };
+    assert_eq!(losses(before, &bins), [loss(inbox.mailbox, 10, 5, 1), loss(trash.mailbox, 3, 1, 0)]);
+    let none = std::collections::HashSet::new();
+    assert_eq!(losses(before, &none), [loss(inbox.mailbox, 10, 3, 1), loss(trash.mailbox, 3, 1, 0)]);
+    assert!(losses(attic.run, &bins).iter().all(|loss| loss.lost == 0), "nothing since");
+    assert_eq!(writer.view().missing_in(attic.epoch, inbox.epoch).unwrap(), 2);
+    assert_eq!(writer.view().missing_in(attic.epoch, attic.epoch).unwrap(), 0);
+}
+
+#[test]
+fn l01_an_alarm_stands_until_it_is_acknowledged_and_outlives_the_catalogue() {
+    let world = World::new();
+    let mut writer = world.writer();
+    let mut alarmed = Vec::new();
+    for _ in 0..3 {
+        let run = run_of(&mut writer);
+        writer.alarm(run.account, run.run).unwrap();
+        writer.end_run(run.run, "ok", 7, "{}").unwrap();
+        alarmed.push(run);
+    }
+    writer.commit().unwrap();
+    let account = alarmed[0].account;
+    let standing = |archive: &Archive| {
+        archive.view().alarms(account).unwrap().iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(standing(&world.reader()), [alarmed[2].run, alarmed[1].run, alarmed[0].run]);
+    writer.acknowledge(account, alarmed[1].run).unwrap();
+    writer.commit().unwrap();
+    drop(writer);
+    assert_eq!(standing(&world.reader()), [alarmed[2].run]);
+    world.drop_catalogue();
+    assert_eq!(standing(&world.reader()), [alarmed[2].run]);
+}

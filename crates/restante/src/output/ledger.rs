@@ -128,6 +128,8 @@ mod tests {
             finished: "2026-11-23T08:00:09Z".into(),
             outcome,
             suspicious: false,
+            before: None,
+            lost: Vec::new(),
             warnings: Vec::new(),
             error: None,
             totals: Totals::of(&folders),

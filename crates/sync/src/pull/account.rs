@@ -20,6 +20,7 @@ use super::peek::Peek;
 use super::{Context, RunError};
 use crate::hints;
 use crate::ledger::{FolderLedger, Ledger};
+use crate::past::Past;
 use crate::plan::ServerState;
 use crate::recheck;
 use crate::renames::{self, Fresh, Lost};
@@ -64,6 +65,8 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
     let account = context.account;
     let known = context.pipeline.ask(move |writer| writer.view().mailboxes(account)).await?;
     let finished_before = context.pipeline.ask(move |writer| writer.view().runs(account, 64)).await?;
+    let run = context.run;
+    let past = context.pipeline.ask(move |writer| Past::find(&writer.view(), account, run)).await?;
     let known: HashMap<_, _> = known.into_iter().map(|mailbox| (mailbox.name.clone(), mailbox)).collect();
     let unproven = count_unproven(&context, &known).await?;
     let sum: u64 = unproven.values().sum();
@@ -71,12 +74,13 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
         known,
         unproven,
         may_match: finished_before.iter().any(is_done),
+        past,
         to_prove: if sum == 0 { 0 } else { (sum / 100).max(20) },
         peek: Peek::default(),
         before: finished_before.iter().find(|run| run.id != context.run && is_done(run)).map(Before::new),
     };
     follow_renames(&context, &mut line, &wanted, &listed_names, &mut state, ledger).await?;
-    record_gone(&context, &listed_names, &mut state, ledger).await?;
+    record_unseen(&context, &listed_names, &mut state, ledger).await?;
     record_structure(&context, structure).await?;
 
     for (position, folder) in wanted.iter().enumerate() {
@@ -89,17 +93,11 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
             Err(error) => entry.error = Some(error.to_string()),
             Ok(()) => entry.error = entry.error.take().filter(|error| error != UNFINISHED),
         }
-        let (bytes_fetched, vanished, on_server) = (entry.bytes_fetched, entry.vanished, entry.on_server);
+        let (bytes_fetched, on_server) = (entry.bytes_fetched, entry.on_server);
         let notices = std::mem::take(&mut entry.notices);
         ledger.warnings.extend(notices.into_iter().map(|notice| format!("{name}: {notice}")));
         context.progress.folder_ends(&name);
         context.fetched_before += bytes_fetched;
-        let watchdog = &context.job.limits.watchdog;
-        let before = state.known.get(&folder.name).map_or(0, |mailbox| mailbox.live);
-        if watchdog.folder_is_suspicious(before, vanished) {
-            ledger.suspicious = true;
-            ledger.warnings.push(format!("{name}: {vanished} of {before} messages vanished from the server"));
-        }
         result?;
         if let Some(hint) = hints::shown_in_part(&context.job.endpoint.host, on_server, line.shows_all()) {
             ledger.warnings.push(format!("{name}: {hint}"));
@@ -130,6 +128,8 @@ pub(super) struct AccountState {
     pub(super) unproven: HashMap<EpochId, u64>,
     /// Content matching is for messages of earlier runs; a first run fetches everything.
     pub(super) may_match: bool,
+    /// What the last run suspected.
+    pub(super) past: Option<Past>,
     /// How many matches by header this run still proves by their bytes.
     pub(super) to_prove: u64,
     /// Whether looking at mail on this server leaves it unread.
@@ -375,8 +375,10 @@ async fn confirm_rename(
     Ok(None)
 }
 
-/// Records the mailboxes that the server no longer lists. The archive keeps all that was in them.
-async fn record_gone(
+/// Mailboxes that the server no longer lists. A list may be short by a fault, and rights may have been
+/// withdrawn for a while: such a mailbox is "not visible" and nothing in it ends, until it was not
+/// listed in several runs in a row. The archive keeps all that was in it in any case.
+async fn record_unseen(
     context: &Context<'_>,
     listed: &[MailboxName],
     state: &mut AccountState,
@@ -384,22 +386,32 @@ async fn record_gone(
 ) -> Result<(), RunError> {
     let listed: HashSet<&MailboxName> = listed.iter().collect();
     // What never held messages leaves no gap, and is recorded as structure.
-    let mut gone: Vec<&MailboxInfo> = state
+    let mut unseen: Vec<&MailboxInfo> = state
         .known
         .values()
-        .filter(|mailbox| mailbox.gone.is_none() && mailbox.selectable && !listed.contains(&mailbox.name))
+        .filter(|mailbox| mailbox.gone.is_none() && (mailbox.selectable || mailbox.live > 0))
+        .filter(|mailbox| !listed.contains(&mailbox.name))
         .collect();
-    gone.sort_by_key(|mailbox| mailbox.id);
-    for mailbox in gone {
+    unseen.sort_by_key(|mailbox| mailbox.id);
+    for mailbox in unseen {
+        let name = mailbox.name.text();
+        let unseen_before = state.past.as_ref().map_or(0, |past| past.suspicion(&name).unseen);
+        let runs = unseen_before.saturating_add(1);
+        let is_wanted = context.job.filter.wants(&name) && mailbox.live > 0;
+        if is_wanted && runs < context.job.limits.watchdog.unseen_runs {
+            let error = format!(
+                "not visible: the server does not list it (run {runs} of {}, then it counts as gone); \
+                 its {} messages are kept",
+                context.job.limits.watchdog.unseen_runs, mailbox.live
+            );
+            let entry = FolderLedger::new(name);
+            ledger.folders.push(FolderLedger { not_visible: Some(runs), error: Some(error), ..entry });
+            continue;
+        }
         let id = mailbox.id;
         context.pipeline.ask(move |writer| writer.mailbox_gone(id)).await?;
-        let text = format!(
-            "{} is no longer on the server; its {} messages are kept",
-            mailbox.name.text(),
-            mailbox.live
-        );
+        let text = format!("{name} is no longer on the server; its {} messages are kept", mailbox.live);
         ledger.warnings.push(text);
-        ledger.suspicious |= context.job.limits.watchdog.folder_is_suspicious(mailbox.live, mailbox.live);
     }
     Ok(())
 }

@@ -42,6 +42,10 @@ pub(super) struct FolderState<'a> {
     recheck: bool,
     to_prove: &'a mut u64,
     peek: &'a mut Peek,
+    /// Messages that are missing and not asked for yet.
+    waiting: u64,
+    /// The last run suspected that messages went with an old UIDVALIDITY.
+    loss_was_told: bool,
     suspects: Suspects,
     doubts: Doubts,
     skipped: UidSet,
@@ -73,6 +77,11 @@ impl<'a> FolderState<'a> {
                 .unwrap_or(0),
             known,
             may_match: account.may_match,
+            waiting: 0,
+            loss_was_told: account
+                .past
+                .as_ref()
+                .is_some_and(|past| past.suspicion(&listed.name.text()).unconfirmed > 0),
             to_prove: &mut account.to_prove,
             peek: &mut account.peek,
             suspects: Suspects::default(),
@@ -186,6 +195,7 @@ pub(super) async fn pull(
         exists = now;
         server = session.uids().await?;
     }
+    end_leftovers(context, folder, entry, &held).await?;
     name_what_is_missing(context, folder, entry, &held, &server).await?;
     entry.on_server = exists;
     entry.archived = held.uids.intersection(&server).len();
@@ -315,7 +325,9 @@ async fn note_flags(
 ) -> Result<(), RunError> {
     let epoch = held.epoch;
     if resynced {
-        entry.flags_changed += record_flags(context, epoch, opened.changed.clone()).await?;
+        let (changed, deleted) = record_flags(context, epoch, opened.changed.clone()).await?;
+        entry.flags_changed += changed;
+        entry.marked_deleted += deleted;
         return Ok(());
     }
     let known = held.uids.intersection(server);
@@ -326,20 +338,28 @@ async fn note_flags(
     for window in plan::windows(&known) {
         let mut changes = Vec::new();
         session.flags(&window, since, &mut |change: FlagChange| changes.push(change)).await?;
-        entry.flags_changed += record_flags(context, epoch, changes).await?;
+        let (changed, deleted) = record_flags(context, epoch, changes).await?;
+        entry.flags_changed += changed;
+        entry.marked_deleted += deleted;
     }
     Ok(())
 }
 
+/// Says how many messages had other flags, and how many of them are marked for deletion now.
 async fn record_flags(
     context: &Context<'_>,
     epoch: EpochId,
     changes: Vec<FlagChange>,
-) -> Result<u64, RunError> {
+) -> Result<(u64, u64), RunError> {
     let record = context.pipeline.ask(move |writer| {
-        changes.iter().try_fold(0, |changed, change| {
-            Ok(changed + u64::from(writer.set_flags(epoch, change.uid, &change.flags)?))
-        })
+        let (mut changed, mut deleted) = (0, 0);
+        for change in changes {
+            if writer.set_flags(epoch, change.uid, &change.flags)? {
+                changed += 1;
+                deleted += u64::from(change.flags.contains("\\Deleted"));
+            }
+        }
+        Ok((changed, deleted))
     });
     record.await
 }
@@ -389,15 +409,8 @@ async fn catch_up(
         }
         missing = missing.difference(&held.uids);
     }
-    for leftover in std::mem::take(&mut held.leftovers) {
-        let ended = context.pipeline.ask(move |writer| {
-            let count = writer.view().held_uids(leftover)?.len();
-            writer.end_epoch(leftover).map(|()| count)
-        });
-        let before = ended.await?;
-        entry.vanished += before.saturating_sub(server.len());
-    }
     prove(context, session, folder, entry, held, server).await?;
+    folder.waiting = missing.len();
     // Newest first: when a run ends early, it is the old mail that waits.
     for window in plan::windows(&missing).into_iter().rev() {
         // A few new messages were surveyed a moment ago, to recognise them.
@@ -417,6 +430,47 @@ async fn catch_up(
     Ok(())
 }
 
+/// The messages of former epochs end, now that those that are still there lie in the present one. When
+/// many are not, the account may have been replaced by another, or a wrong server answered (L2): then
+/// they end only when the next run finds the same.
+async fn end_leftovers(
+    context: &Context<'_>,
+    folder: &FolderState<'_>,
+    entry: &mut FolderLedger,
+    held: &Held,
+) -> Result<(), RunError> {
+    if held.leftovers.is_empty() {
+        return Ok(());
+    }
+    // The archive answers as of the last commit.
+    context.pipeline.commit().await?;
+    let (epoch, leftovers) = (held.epoch, held.leftovers.clone());
+    let count = context.pipeline.ask(move |writer| {
+        let (mut before, mut missing) = (0, 0);
+        for &leftover in &leftovers {
+            before += writer.view().held_uids(leftover)?.len();
+            missing += writer.view().missing_in(leftover, epoch)?;
+        }
+        Ok((before, missing))
+    });
+    let (before, missing) = count.await?;
+    if context.job.limits.watchdog.is_suspicious(before, missing) && !folder.loss_was_told {
+        entry.unconfirmed = missing;
+        entry.vanished += missing;
+        entry.notices.push(format!(
+            "it has another UIDVALIDITY, and {missing} of {before} messages are not in it any more; they count \
+             as gone when the next run finds the same"
+        ));
+        return Ok(());
+    }
+    entry.vanished += if folder.loss_was_told { 0 } else { missing };
+    let leftovers = held.leftovers.clone();
+    let end = context
+        .pipeline
+        .ask(move |writer| leftovers.into_iter().try_for_each(|leftover| writer.end_epoch(leftover)));
+    end.await
+}
+
 /// Fetches, and returns what the archive has taken. What failed is recorded with its reason.
 async fn fetch_and_account(
     context: &Context<'_>,
@@ -429,12 +483,16 @@ async fn fetch_and_account(
     let doubts = folder.doubts.among(&wanted.messages);
     let result = bring(context, session, wanted, &doubts, &mut brought, &mut entry.bytes_fetched).await;
     folder.delivered += brought.delivered.len();
-    if result.is_err() {
+    if let Err(error) = &result {
         folder.on_its_way = brought.on_its_way();
+        if !wanted.prove && !matches!(error, RunError::Remote(_)) {
+            entry.notices.push(forecast(folder.waiting.saturating_sub(brought.delivered.len()), wanted));
+        }
         // The entry counts what is stored; the caller will not come back here for it.
         entry.new += if wanted.prove { 0 } else { brought.delivered.len() };
     }
     result?;
+    folder.waiting = folder.waiting.saturating_sub(wanted.messages.len() as u64);
     context.pipeline.flush().await?;
     let spoilt = context.pipeline.take_spoilt();
     let spoilt_uids: UidSet = spoilt.iter().map(|(uid, _)| *uid).collect();
@@ -442,6 +500,13 @@ async fn fetch_and_account(
         note_failure(context, wanted.epoch, entry, uid, why).await?;
     }
     Ok(brought.delivered.difference(&spoilt_uids))
+}
+
+/// What is left for later runs, judged by the messages at hand.
+fn forecast(waiting: u64, at_hand: &Wanted) -> String {
+    let octets: u64 = at_hand.messages.iter().map(|message| message.size).fold(0, u64::saturating_add);
+    let each = octets / (at_hand.messages.len() as u64).max(1);
+    format!("{waiting} messages are still to be fetched, about {} octets", waiting.saturating_mul(each))
 }
 
 async fn note_failure(

@@ -11,6 +11,7 @@ mod account;
 mod compare;
 mod fetch;
 mod folder;
+mod judge;
 mod peek;
 mod pipeline;
 mod recognise;
@@ -168,6 +169,8 @@ pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -
         finished: String::new(),
         outcome: Outcome::Failed,
         suspicious: false,
+        before: None,
+        lost: Vec::new(),
         warnings: Vec::new(),
         error: None,
         totals: Totals::default(),
@@ -193,7 +196,6 @@ fn run(
     let account = writer.account(&job.account, "imap").map_err(from_archive)?;
     let started_ms = clock.unix_ms();
     let run = writer.begin_run(account, started_ms).map_err(from_archive)?;
-    let before = writer.view().totals(Some(account)).map_err(from_archive)?;
     let policy = CommitPolicy {
         bytes: job.limits.commit_bytes,
         interval: job.limits.commit_interval,
@@ -219,12 +221,10 @@ fn run(
     ledger.error = result.as_ref().err().map(ToString::to_string);
     ledger.totals = Totals::of(&ledger.folders);
     ledger.finished = rfc3339(clock.unix_ms());
-    let after = writer.view().totals(Some(account)).map_err(from_archive)?;
-    let lost = before.live.saturating_sub(after.live);
-    if job.limits.watchdog.account_is_suspicious(before.live, lost) {
-        ledger.suspicious = true;
-        let text = format!("{lost} of {} messages of this account are no longer on the server", before.live);
-        ledger.warnings.push(text);
+    let alarm =
+        judge::judge(&writer.view(), account, run, &job.limits.watchdog, ledger).map_err(from_archive)?;
+    if alarm {
+        writer.alarm(account, run).map_err(from_archive)?;
     }
     let json = serde_json::to_string(&ledger).unwrap_or_default();
     writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json).map_err(from_archive)?;

@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod alarm;
+mod history;
 mod rollback;
+mod visible;
 #[path = "../servers/world.rs"]
 #[allow(dead_code, reason = "another suite uses the rest")]
 mod world;

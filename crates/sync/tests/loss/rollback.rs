@@ -1,9 +1,5 @@
 //! A server that was put back from an old backup, and one that gives UIDs twice.
 
-use std::collections::HashSet;
-
-use archive::{Archive, When};
-use message::MessageKey;
 use restante_sync::{Ledger, Outcome};
 use server::{Behaviour, Effect, Fault, Trigger};
 
@@ -23,21 +19,6 @@ fn put_back() -> (World, server::Store) {
     (world, store)
 }
 
-fn ever_held(world: &World) -> HashSet<MessageKey> {
-    let archive = Archive::open(&world.path()).unwrap();
-    let view = archive.view();
-    let account = view.account("a").unwrap().unwrap().id;
-    let mut held = HashSet::new();
-    for mailbox in view.mailboxes(account).unwrap() {
-        let mut each = |placement: archive::PlacementInfo| {
-            held.insert(MessageKey::of(&view.read_to_vec(&placement.message).unwrap()));
-            std::ops::ControlFlow::Continue(())
-        };
-        view.placements(mailbox.id, When { as_of: None, deleted: true }, &mut each).unwrap();
-    }
-    held
-}
-
 fn notice(ledger: &Ledger, words: &str) {
     assert!(ledger.warnings.iter().any(|warning| warning.contains(words)), "{words}: {:?}", ledger.warnings);
 }
@@ -51,7 +32,7 @@ fn l04_a_server_put_back_from_an_old_backup_is_listed_anew_and_what_it_lacks_is_
     notice(&ledger, "it lacks 30 messages that the archive holds");
     assert!(ledger.suspicious, "30 of 80 are gone");
     assert_eq!((ledger.totals.vanished, ledger.totals.replaced), (30, 0));
-    assert_eq!(ever_held(&world).len(), 80);
+    assert_eq!(world.ever_held().len(), 80);
     let (again, _) = world.pull(Behaviour::modern());
     assert!(again.warnings.is_empty() && !again.suspicious, "said once: {again:#?}");
 }
@@ -69,7 +50,7 @@ fn l05_new_mail_under_uids_that_were_used_before_is_not_taken_for_the_old() {
             world.assert_whole(&ledger);
             assert_eq!(ledger.totals.replaced, u64::from(new.min(30)), "{ledger:#?}");
             assert_eq!(store.messages(USER, "INBOX").unwrap().len() as u64, ledger.totals.archived);
-            assert_eq!(ever_held(&world).len(), 80 + new as usize, "nothing is lost on either side");
+            assert_eq!(world.ever_held().len(), 80 + new as usize, "nothing is lost on either side");
         }
     }
 }
@@ -89,7 +70,7 @@ fn l05_a_folder_deleted_and_made_again_under_the_same_uidvalidity_hides_nothing(
     let (ledger, _) = world.pull(Behaviour::modern());
     world.assert_whole(&ledger);
     assert_eq!(ledger.totals.replaced, 20);
-    assert_eq!(ever_held(&world).len(), 45);
+    assert_eq!(world.ever_held().len(), 45);
 }
 
 #[test]
@@ -118,7 +99,7 @@ fn l05_a_cut_in_the_middle_of_the_comparison_hides_nothing() {
     }
     let (ledger, _) = world.pull(Behaviour::modern());
     world.assert_whole(&ledger);
-    assert_eq!(ever_held(&world).len(), 120);
+    assert_eq!(world.ever_held().len(), 120);
 }
 
 #[test]
