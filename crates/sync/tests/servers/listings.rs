@@ -212,9 +212,12 @@ fn i29_a_folder_that_is_only_a_level_now_has_lost_its_messages() {
     world.assert_whole(&world.pull_with([]));
     world.store.expunge(USER, "Lists", &uids("1")).unwrap();
     world.store.set_attributes(USER, "Lists", &["\\Noselect"]).unwrap();
-    let ledger = world.pull_with([]);
-    assert!(ledger.warnings.iter().any(|text| text.starts_with("Lists is no longer on the server")));
-    assert_eq!(world.mailbox("Lists").live, 0);
+    // Rights may have been withdrawn for a while: it is believed when it was so in three runs (L9).
+    for live in [1, 1, 0] {
+        let ledger = world.pull_with([]);
+        let told = ledger.warnings.iter().any(|text| text.starts_with("Lists is no longer on the server"));
+        assert_eq!((world.mailbox("Lists").live, told), (live, live == 0), "{ledger:#?}");
+    }
 }
 
 #[test]
