@@ -98,7 +98,7 @@ fn by_hand() -> Vec<u8> {
 
 /// Six blocks and a journal frame of 32 MiB each, all in a few kilobytes.
 fn expanding() -> Vec<u8> {
-    let plain = vec![0x90; limit::BODY_BYTES as usize];
+    let plain = vec![0x90; 2 * limit::BLOB_BYTES];
     let body = zstd::bulk::compress(&plain, 1).unwrap();
     let length = u16::try_from(body.len()).unwrap().to_le_bytes();
     let mut told = Vec::new();
