@@ -158,8 +158,59 @@ impl Error {
     /// Whether a disk or a quota is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if is_full(source))
+        match self {
+            Self::Io { source, .. } => is_full(source),
+            Self::Catalogue(error) => is_full_for_sqlite(error),
+            _ => false,
+        }
     }
+
+    /// All of it in one line: what, where, the system's answer, and what to do where the answer alone
+    /// does not say it.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let mut words = match self {
+            // Making the catalogue anew would need more room, not less.
+            Self::Catalogue(error) if self.is_full() => {
+                format!("no room is left for the catalogue: {error}")
+            }
+            Self::Catalogue(error) if is_io(error) => {
+                format!(
+                    "the disk does not let the catalogue be used: {error}; look at it, and at who may write there"
+                )
+            }
+            Self::Catalogue(error) => format!("{self}: {error}"),
+            error => error.to_string(),
+        };
+        // What SQLite has below its own words are its own words again.
+        let mut source = std::error::Error::source(self).filter(|_| !matches!(self, Self::Catalogue(_)));
+        while let Some(cause) = source {
+            let cause_words = cause.to_string();
+            if !words.contains(&cause_words) {
+                words = format!("{words}: {cause_words}");
+            }
+            source = cause.source();
+        }
+        if self.is_full() {
+            words.push_str("; make room on the archive's disk, the next run goes on from the last commit");
+        }
+        words
+    }
+}
+
+fn is_io(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
+    let code = error.sqlite_error_code();
+    code.is_some_and(|code| [CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure].contains(&code))
+}
+
+/// SQLite makes its shared memory as large as it needs at once, and has no word of its own for a disk
+/// that is too full for it.
+fn is_full_for_sqlite(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|failure| {
+        failure.code == rusqlite::ErrorCode::DiskFull
+            || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    })
 }
 
 pub(crate) fn is_full(error: &io::Error) -> bool {

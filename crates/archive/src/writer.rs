@@ -192,6 +192,12 @@ impl Writer {
         self.last
     }
 
+    /// Whether an error has finished this writer: to go on, drop it and open the archive again.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.failed
+    }
+
     /// Bytes of blobs put since the last commit, before compression, and a little for each record.
     #[must_use]
     pub fn uncommitted_bytes(&self) -> u64 {

@@ -71,7 +71,7 @@ impl From<archive::Error> for Failure {
             error if error.is_damage() => Exit::Damaged,
             _ => Exit::Failed,
         };
-        Self::new(exit, error)
+        Self::words(exit, error.in_full())
     }
 }
 

@@ -3,6 +3,8 @@
 //! An account that cannot even be tried (no password, a protocol that this version does not speak)
 //! has a run all the same, recorded as failed, so that `status` shows it.
 
+use std::path::Path;
+
 use archive::Writer;
 use sync::{Clock, Ledger, Outcome, Stop, SystemClock, Totals};
 
@@ -37,12 +39,56 @@ pub(super) fn run(context: &Context, names: &[String]) -> Result<Exit, Failure> 
         );
     }
     let mut ledgers = Vec::with_capacity(accounts.len());
-    for account in accounts {
-        ledgers.push(run_account(context, &config, account, &mut writer, &stop)?);
-        remember(path, &memory, &writer)?;
+    let mut left = accounts.into_iter();
+    let mut broken = None;
+    for account in left.by_ref() {
+        let ledger = run_account(context, &config, account, &mut writer, &stop)
+            .unwrap_or_else(|failure| failed(account, &SystemClock::default(), &words(&failure)));
+        ledgers.push(ledger);
+        if writer.is_abandoned() {
+            // What was committed is safe; the others begin where a new writer finds the archive.
+            drop(writer);
+            writer = match open_again(path, &memory, &ledgers[ledgers.len() - 1]) {
+                Ok(writer) => writer,
+                Err(failure) => {
+                    let why = format!("not begun, for the archive cannot be opened: {}", words(&failure));
+                    ledgers.extend(left.map(|account| failed(account, &SystemClock::default(), &why)));
+                    return end_early(context, &ledgers, failure);
+                }
+            };
+        }
+        broken = remember(path, &memory, &writer).err();
+    }
+    if let Some(failure) = broken {
+        return end_early(context, &ledgers, failure);
     }
     report(context, &ledgers)?;
     Ok(if writer.damage().is_empty() { exit(&ledgers) } else { Exit::Damaged })
+}
+
+/// A new writer after the old one has failed, with the failed run recorded as far as that is possible.
+fn open_again(path: &Path, memory: &Memory, ledger: &Ledger) -> Result<Writer, Failure> {
+    let mut writer = open_writer(path, memory)?;
+    let Err(failure) = record(&mut writer, ledger) else { return Ok(writer) };
+    tracing::warn!("the failed run cannot be recorded: {}", words(&failure));
+    if !writer.is_abandoned() {
+        return Ok(writer);
+    }
+    drop(writer);
+    open_writer(path, memory)
+}
+
+/// The ledgers, and beside them why not all is done.
+fn end_early(context: &Context, ledgers: &[Ledger], failure: Failure) -> Result<Exit, Failure> {
+    for report in &failure.reports {
+        context.screen.report(report);
+    }
+    report(context, ledgers)?;
+    Ok(failure.exit)
+}
+
+fn words(failure: &Failure) -> String {
+    failure.summary().unwrap_or_default()
 }
 
 /// The accounts of these names, or all, in the order of the configuration.
@@ -114,12 +160,18 @@ fn record_failure(
     clock: &dyn Clock,
     error: &str,
 ) -> Result<Ledger, Failure> {
-    let protocol = account.protocol.word();
-    let now = clock.unix_ms();
-    let at = sync::rfc3339(now);
-    let ledger = Ledger {
+    let ledger = failed(account, clock, error);
+    record(writer, &ledger)?;
+    log_result(&ledger);
+    Ok(ledger)
+}
+
+/// The ledger of a run that brought nothing.
+fn failed(account: &Account, clock: &dyn Clock, error: &str) -> Ledger {
+    let at = sync::rfc3339(clock.unix_ms());
+    Ledger {
         account: account.name.clone(),
-        protocol,
+        protocol: account.protocol.word(),
         started: at.clone(),
         finished: at,
         outcome: Outcome::Failed,
@@ -131,13 +183,17 @@ fn record_failure(
         totals: Totals::default(),
         excluded: Vec::new(),
         folders: Vec::new(),
-    };
-    let id = writer.account(&account.name, protocol)?;
+    }
+}
+
+/// Writes a ledger into the archive as a run of its own.
+fn record(writer: &mut Writer, ledger: &Ledger) -> Result<(), Failure> {
+    let now = SystemClock::default().unix_ms();
+    let id = writer.account(&ledger.account, ledger.protocol)?;
     let run = writer.begin_run(id, now)?;
-    writer.end_run(run, ledger.outcome.word(), now, &json::to_text(&ledger))?;
+    writer.end_run(run, ledger.outcome.word(), now, &json::to_text(ledger))?;
     writer.commit()?;
-    log_result(&ledger);
-    Ok(ledger)
+    Ok(())
 }
 
 /// Octets of content that the account's runs have fetched since a moment.

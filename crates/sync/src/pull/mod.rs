@@ -87,7 +87,7 @@ impl Default for PullLimits {
 pub(crate) enum RunError {
     #[error("{0}")]
     Remote(Arc<remote::Error>),
-    #[error("{0}")]
+    #[error("{}", .0.in_full())]
     Archive(Arc<archive::Error>),
     #[error(
         "only {free} bytes are free on the archive's disk, less than the reserve of {reserve} ([archive] reserve); \
@@ -178,7 +178,9 @@ pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -
         folders: Vec::new(),
     };
     if let Err(error) = run(surroundings, writer, job, &mut ledger) {
-        ledger.error = Some(error.to_string());
+        ledger.outcome = Outcome::Failed;
+        // What made the run fail is known already when the run cannot even be recorded.
+        ledger.error.get_or_insert_with(|| error.to_string());
     }
     ledger.totals = Totals::of(&ledger.folders);
     ledger.finished = rfc3339(clock.unix_ms());
@@ -206,11 +208,13 @@ fn run(
     let context =
         Context { job, pipeline, surroundings, progress, stop, account, run, started_ms, fetched_before: 0 };
     let mut desk = Desk::new(writer, clock, policy);
-    let result = std::thread::scope(|scope| {
-        let splitter = scope.spawn(move || splitter.run());
-        let engine = scope.spawn(|| on_a_runtime(time, account::pull(context, ledger)));
-        desk.run(&tasks);
-        both(engine.join(), splitter.join())
+    let result = desk.has_room().and_then(|()| {
+        std::thread::scope(|scope| {
+            let splitter = scope.spawn(move || splitter.run());
+            let engine = scope.spawn(|| on_a_runtime(time, account::pull(context, ledger)));
+            desk.run(&tasks);
+            both(engine.join(), splitter.join())
+        })
     });
     drop(desk);
     let committed = writer.commit().map_err(from_archive);

@@ -276,16 +276,23 @@ impl<'a> Desk<'a> {
         self.keep_the_reserve();
     }
 
-    /// A full disk is noticed before it is full.
+    /// A full disk is noticed before it is full: below the reserve nothing (more) is fetched.
     fn keep_the_reserve(&mut self) {
+        if let Err(failure) = self.has_room() {
+            self.fail(failure);
+        }
+    }
+
+    /// Whether more than the reserve is free on the archive's disk.
+    ///
+    /// # Errors
+    /// When it is not, or the file system does not say.
+    pub(super) fn has_room(&self) -> Result<(), RunError> {
+        let reserve = self.policy.reserve_bytes;
         match self.writer.free_bytes() {
-            Ok(free) if free < self.policy.reserve_bytes => {
-                self.fail(RunError::DiskReserve { free, reserve: self.policy.reserve_bytes });
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.fail(RunError::Archive(Arc::new(error)));
-            }
+            Ok(free) if free < reserve => Err(RunError::DiskReserve { free, reserve }),
+            Ok(_) => Ok(()),
+            Err(error) => Err(RunError::Archive(Arc::new(error))),
         }
     }
 }
