@@ -10,15 +10,13 @@ use rusqlite::Connection;
 
 use crate::blocks::{BlockCache, Shelves};
 use crate::catalogue::{self, Mode, State, query};
+use crate::damage::Damage;
 use crate::error::{Error, Result};
 use crate::identity::Place;
 use crate::ids::{ArchiveId, CommitId};
 use crate::lock::Lock;
-use crate::open::{
-    agrees, bring_up, discover, follow, known_packs, make_temporary, mode_for, require_identity,
-};
+use crate::open::{agrees, bring_up_to_read, follow, look, make_temporary, mode_for, require_identity};
 use crate::pack::files::PackFiles;
-use crate::replay::Damage;
 use crate::view::View;
 
 /// An archive, as of the moment in which it was opened.
@@ -57,7 +55,9 @@ impl Archive {
                 return Ok(Self { damage, ..archive });
             }
         }
-        let opened = make_temporary(&place, id)?;
+        // A catalogue that knows more than the packs says at least what they should have.
+        let vouched = snapshot(&place, id).ok().flatten().map(|(_, state)| state);
+        let opened = make_temporary(&place, id, vouched)?;
         damage.extend(opened.replayed.damage);
         let (catalogue, files) = (opened.catalogue, opened.files);
         Ok(Self { place, id, catalogue, files, cache: BlockCache::default(), damage })
@@ -72,12 +72,21 @@ impl Archive {
             Ok(None) | Err(Error::Catalogue(_) | Error::CatalogueWrong { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let files = discover(place, id, &known_packs(&catalogue)?)?;
+        let files = look(place, id, &catalogue, &state)?;
         if !agrees(&files, &state)? || newest && !is_newest(&files, &state) {
             return Ok(None);
         }
         let place = place.clone();
         Ok(Some(Self { place, id, catalogue, files, cache: BlockCache::default(), damage: Vec::new() }))
+    }
+
+    /// With this catalogue, whatever the packs say.
+    #[cfg(test)]
+    pub(crate) fn over(place: &Place, id: ArchiveId, catalogue: Connection) -> Self {
+        let files = crate::open::discover(place, id, &std::collections::HashSet::new())
+            .expect("the packs can be listed");
+        let (place, cache) = (place.clone(), BlockCache::default());
+        Self { place, id, catalogue, files, cache, damage: Vec::new() }
     }
 
     /// Everything that can be asked.
@@ -141,7 +150,7 @@ pub(crate) fn catch_up(place: &Place, id: ArchiveId, anew: bool) -> Result<Vec<D
         Err(error) => return Err(error),
     };
     let brought = match anew {
-        true => bring_up(place, id, Mode::Shared, false).map(|opened| opened.replayed.damage),
+        true => bring_up_to_read(place, id),
         false => follow(place, id),
     };
     drop(lock);

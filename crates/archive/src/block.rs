@@ -116,6 +116,11 @@ impl BlockBuilder {
         Self { stream, target, blobs: Vec::new(), body: Vec::new() }
     }
 
+    /// An empty one for the same kind of blocks.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.stream, self.target)
+    }
+
     /// Adds a blob; gives the block that is full with it, or the one that it makes alone. Numbers
     /// must ascend from call to call.
     pub(crate) fn add(&mut self, number: BlobNumber, name: BlobName, bytes: Vec<u8>) -> Option<PlainBlock> {

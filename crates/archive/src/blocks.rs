@@ -18,12 +18,12 @@ use rusqlite::Connection;
 
 use crate::block::{Directory, DirectoryEntry};
 use crate::catalogue::query;
+use crate::damage::{Damage, DamageKind};
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, Kind};
 use crate::ids::{BlobNumber, PackId};
 use crate::pack::files::PackFiles;
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
-use crate::replay::Damage;
 
 /// Plain bytes of open blocks kept in each stream.
 const KEPT_BLOCK_BYTES: usize = 12 << 20;
@@ -78,6 +78,8 @@ pub(crate) struct Inspection {
     pub(crate) seen: HashSet<i64>,
     pub(crate) blobs: u64,
     pub(crate) damage: Vec<Damage>,
+    /// Blocks that cannot be used; with a slot, one blob of a block.
+    pub(crate) spoilt: Vec<(i64, Option<usize>)>,
 }
 
 impl std::fmt::Debug for BlockCache {
@@ -114,26 +116,38 @@ impl BlockCache {
 
 impl Inspection {
     /// Notes what became of a block that was read.
-    fn note(&mut self, block: i64, read: &Result<OpenBlock>, (pack, offset): (&str, u64)) {
+    fn note(&mut self, block: i64, read: &Result<OpenBlock>, (pack, offset): (&PackReader, u64)) {
         if !self.seen.insert(block) {
             return;
         }
-        let mut damage = |what: String| self.damage.push(Damage { pack: pack.to_owned(), offset, what });
         match read {
             Ok(open) => {
                 for (slot, blob) in open.directory.blobs.iter().enumerate() {
                     if BlobName::of(&open.body[blob.range()]) != blob.name {
-                        damage(format!(
-                            "blob {slot} of the block does not have the content that it is named by"
-                        ));
+                        let what =
+                            format!("blob {slot} of the block does not have the content that it is named by");
+                        self.spoilt.push((block, Some(slot)));
+                        self.damage.push(block_damage(pack, offset, what));
                     }
                 }
                 self.blobs += open.directory.blobs.len() as u64;
             }
-            Err(Error::PackDamaged { what, .. }) => damage(what.clone()),
-            Err(error) => damage(error.to_string()),
+            Err(error) => {
+                let what = match error {
+                    Error::PackDamaged { what, .. } => what.clone(),
+                    error => error.to_string(),
+                };
+                self.spoilt.push((block, None));
+                self.damage.push(block_damage(pack, offset, what));
+            }
         }
     }
+}
+
+fn block_damage(pack: &PackReader, offset: u64, what: String) -> Damage {
+    // Where the header cannot be read either, the walk over the pack has said how many bytes are hit.
+    let length = pack.header(offset).map_or(0, |header| header.frame_length());
+    Damage { pack: pack.name.to_string(), offset, length, what, id: pack.pack, kind: DamageKind::Block }
 }
 
 /// What a lookup needs to look in.
@@ -194,7 +208,7 @@ impl Shelves<'_> {
         let kept = &mut *kept;
         let read = read_block(&pack, offset, &mut kept.decoder);
         if let Some(inspection) = &mut kept.inspection {
-            inspection.note(block, &read, (&pack.name, offset));
+            inspection.note(block, &read, (&pack, offset));
         }
         Ok(())
     }
@@ -209,7 +223,7 @@ impl Shelves<'_> {
                 let (pack, offset) = self.place(block)?;
                 let read = read_block(&pack, offset, &mut kept.decoder);
                 if let Some(inspection) = &mut kept.inspection {
-                    inspection.note(block, &read, (&pack.name, offset));
+                    inspection.note(block, &read, (&pack, offset));
                 }
                 Arc::new(read?)
             }

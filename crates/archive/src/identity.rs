@@ -7,11 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::damage::{Damage, DamageKind};
 use crate::disk::{Access, Disk, Entry, RealDisk, read_exact_at, read_small, write_all_at};
 use crate::error::{Context as _, Error, Result};
-use crate::ids::{ArchiveId, parse_hex};
+use crate::ids::{ArchiveId, PackId, parse_hex};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES, PackHeader, parse_file_name};
-use crate::replay::Damage;
 use crate::surroundings::{Machine, Surroundings};
 
 /// The identity file.
@@ -232,7 +232,8 @@ pub(crate) fn identity_damage(place: &Place, id: ArchiveId) -> Result<Option<Dam
             "it is missing or damaged; the packs are of archive {id}, and the next run writes it again"
         ),
     };
-    Ok(Some(Damage { pack: IDENTITY_FILE.to_owned(), offset: 0, what }))
+    let (pack, nowhere) = (IDENTITY_FILE.to_owned(), PackId([0; 8]));
+    Ok(Some(Damage { pack, offset: 0, length: 0, what, id: nowhere, kind: DamageKind::Bytes }))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {

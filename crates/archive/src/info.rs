@@ -122,6 +122,9 @@ pub struct MailboxInfo {
     pub epoch: Option<EpochInfo>,
     /// Live placements, of all epochs.
     pub live: u64,
+    /// How many of them are of messages that are lost: damage has taken them, and they have not come
+    /// back yet.
+    pub lost: u64,
 }
 
 /// A mailbox under one UIDVALIDITY.
@@ -160,6 +163,8 @@ pub struct PlacementInfo {
     pub last_run: Option<RunId>,
     /// How it is known to be this message.
     pub proof: Proof,
+    /// The message is lost: damage has taken it, and it has not come back yet.
+    pub lost: bool,
 }
 
 /// Which placements of a mailbox are wanted.

@@ -8,7 +8,8 @@
 //! * [`init`] makes an archive, [`identify`] tells which one a folder holds.
 //! * [`Writer`] puts things in; nothing counts before [`Writer::commit`] has returned.
 //! * [`Archive`] reads beside a writer; [`View`] is what can be asked of either.
-//! * [`verify`] proves that all is there, [`rebuild`] makes the catalogue from the packs alone.
+//! * [`verify`] proves that all is there, [`rebuild`] makes the catalogue from the packs alone, [`repair`]
+//!   saves what damage has left and records what it has taken.
 //!
 //! From the outside in: `writer`, `archive`, `view`; `replay` and `open` between packs and catalogue;
 //! `catalogue`; `blocks`, `block`, `journal`; `pack`, `frame`; `disk`, the one door to the file system.
@@ -20,8 +21,10 @@ mod archive;
 mod block;
 mod blocks;
 mod catalogue;
+mod damage;
 pub mod disk;
 mod error;
+mod examine;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -32,7 +35,9 @@ mod journal;
 mod lock;
 mod open;
 mod pack;
+mod quarantine;
 mod rebuild;
+mod repair;
 mod replay;
 mod surroundings;
 mod verify;
@@ -41,6 +46,7 @@ mod wire;
 mod writer;
 
 pub use archive::Archive;
+pub use damage::Damage;
 pub use error::{Error, Result};
 pub use identity::{Place, identify, identify_at, init, init_at, is_vacant};
 pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, RunId};
@@ -49,7 +55,8 @@ pub use info::{
     NewPlacement, PlacementInfo, Proof, RunInfo, Sizes, Totals, TroubleInfo, When,
 };
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
-pub use replay::{Damage, Unfinished};
+pub use repair::{RepairReport, Restated, rehearse_at, repair, repair_at};
+pub use replay::Unfinished;
 #[cfg(any(test, feature = "simulation"))]
 pub use surroundings::Seeded;
 pub use surroundings::{Machine, Surroundings};

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::catalogue::{self, Mode, State, query};
+use crate::damage::{self, Damage, DamageKind};
 use crate::error::{Context as _, Error, Result};
 use crate::frame::{CommitFields, HEADER_BYTES, Kind};
 use crate::identity::Place;
-use crate::ids::{ArchiveId, PackId};
+use crate::ids::{ArchiveId, CommitId, PackId};
 use crate::pack::files::PackFiles;
-use crate::replay::{Damage, Replayed, replay};
+use crate::quarantine;
+use crate::replay::{Replayed, replay};
 
 /// An archive whose catalogue knows all that its packs have.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Opened {
     pub(crate) replayed: Replayed,
     /// The catalogue as it was before, when it was to be believed.
     pub(crate) before: Option<State>,
+    /// What another catalogue of this archive had applied, when this one is new.
+    pub(crate) vouched: Option<State>,
 }
 
 /// Brings the catalogue up to date. The caller holds the lock. With `settle`, the end of the last pack
@@ -38,8 +42,72 @@ pub(crate) fn bring_up(place: &Place, id: ArchiveId, mode: Mode, settle: bool) -
     };
     match usable {
         Usable::Yes(opened) => Ok(*opened),
-        Usable::No(reason) => make_anew(place, id, mode, reason.vouched(), settle),
+        Usable::No(reason) => {
+            let old = if reason == Unusable::Missing { Old::Discard } else { Old::Keep };
+            make_anew(place, id, mode, (reason.vouched(), old), settle)
+        }
     }
+}
+
+/// The same for a reader, which leaves a catalogue alone that knows more than the packs: `repair` will
+/// want it. The damage that was met. The caller holds the lock.
+pub(crate) fn bring_up_to_read(place: &Place, id: ArchiveId) -> Result<Vec<Damage>> {
+    let usable = match use_catalogue(place, id, Mode::Shared, false) {
+        Ok(opened) => opened,
+        Err(error) if catalogue::is_broken(&error) => Unusable::Broken.into(),
+        Err(error) => return Err(error),
+    };
+    match usable {
+        Usable::Yes(opened) => Ok(opened.replayed.damage),
+        Usable::No(Unusable::Contradicted(_)) => Ok(Vec::new()),
+        Usable::No(reason) => {
+            let old = if reason == Unusable::Missing { Old::Discard } else { Old::Keep };
+            Ok(make_anew(place, id, Mode::Shared, (None, old), false)?.replayed.damage)
+        }
+    }
+}
+
+/// The catalogue that is there, as one that may know what damaged packs have lost.
+#[derive(Debug)]
+pub(crate) enum Witness {
+    /// There is none.
+    Missing,
+    /// It is damaged, or another archive's.
+    Unsound,
+    /// It is sound and of this archive, and knows all that the packs have.
+    Usable(Box<Connection>, State),
+}
+
+/// Brings the catalogue up to date and looks whether it can be believed. The caller holds the lock.
+pub(crate) fn witness(place: &Place, id: ArchiveId, mode: Mode) -> Result<Witness> {
+    let looked = || -> Result<Witness> {
+        let catalogue = match use_catalogue(place, id, mode, false)? {
+            Usable::Yes(opened) => opened.catalogue,
+            Usable::No(Unusable::Missing) => return Ok(Witness::Missing),
+            Usable::No(Unusable::Broken) => return Ok(Witness::Unsound),
+            Usable::No(Unusable::Contradicted(_)) => {
+                catalogue::open_for_writing(place.catalogue.as_deref(), mode, id)?
+            }
+        };
+        let state =
+            catalogue::state(&catalogue)?.filter(|_| catalogue::is_sound(&catalogue).unwrap_or(false));
+        Ok(state.map_or(Witness::Unsound, |state| Witness::Usable(Box::new(catalogue), state)))
+    };
+    match looked() {
+        Err(error) if catalogue::is_broken(&error) => Ok(Witness::Unsound),
+        looked => looked,
+    }
+}
+
+/// What becomes of the catalogue in whose place another is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Old {
+    /// It holds nothing that the new one does not.
+    Discard,
+    /// It is damaged, another archive's, or knows what the packs do not: moved into quarantine.
+    Keep,
+    /// Moved into quarantine when damage is met in the packs: then it may be what knows more.
+    KeepIfHurt,
 }
 
 /// Brings the catalogue up to date if it can be used, and leaves it alone if not. The caller holds the lock.
@@ -55,7 +123,7 @@ pub(crate) fn make_anew(
     place: &Place,
     id: ArchiveId,
     mode: Mode,
-    vouched: Option<State>,
+    (vouched, old): (Option<State>, Old),
     settle: bool,
 ) -> Result<Opened> {
     let files = discover(place, id, &HashSet::new())?;
@@ -64,27 +132,62 @@ pub(crate) fn make_anew(
     }
     let Some(path) = &place.catalogue else {
         let catalogue = catalogue::open_for_writing(None, mode, id)?;
-        let replayed = replay(&files, &catalogue, vouched)?;
-        return Ok(Opened { catalogue, files, replayed, before: None });
+        let replayed = replay_all(&files, &catalogue, vouched)?;
+        return Ok(Opened { catalogue, files, replayed, before: None, vouched });
     };
     let aside = aside(path);
     catalogue::remove(&aside)?;
     let making = catalogue::open_for_making(Some(&aside), id)?;
-    let replayed = replay(&files, &making, vouched)?;
+    let replayed = replay_all(&files, &making, vouched)?;
     catalogue::finish(&making)?;
     drop(making);
+    if old == Old::Keep || old == Old::KeepIfHurt && !replayed.damage.is_empty() {
+        quarantine::catalogue(path)?;
+    }
     catalogue::replace(&aside, path)?;
     let catalogue = catalogue::open_for_writing(Some(path), mode, id)?;
-    Ok(Opened { catalogue, files, replayed, before: None })
+    Ok(Opened { catalogue, files, replayed, before: None, vouched })
+}
+
+/// Everything that the packs hold. What a catalogue has vouched for and they do not have is damage, and
+/// none of the numbers that it knows is handed out again.
+fn replay_all(files: &PackFiles, to: &Connection, vouched: Option<State>) -> Result<Replayed> {
+    let mut replayed = replay(files, to, vouched)?;
+    if let Some(state) = vouched {
+        let (new, known) =
+            damage::sort_out(to, missing_at_the_end(replayed.last, &state).into_iter().collect())?;
+        replayed.damage.extend(new);
+        replayed.known_damage.extend(known);
+        replayed.next = replayed.next.max(state.next);
+    }
+    Ok(replayed)
+}
+
+/// D12: commits that a catalogue has applied, and with which the packs should end.
+pub(crate) fn missing_at_the_end(last: CommitId, vouched: &State) -> Option<Damage> {
+    let count = vouched.commit.number.checked_sub(last.number).filter(|&count| count > 0)?;
+    let (pack, _) = vouched.position?;
+    let first = last.number + 1;
+    Some(Damage {
+        pack: pack.to_string(),
+        offset: 0,
+        length: 0,
+        what: format!(
+            "commits {first} to {} are missing; the catalogue has seen them",
+            vouched.commit.number
+        ),
+        id: pack,
+        kind: DamageKind::CommitsMissing { first, count },
+    })
 }
 
 /// A catalogue in a temporary place, from the packs alone, for reading where nothing can be written.
-pub(crate) fn make_temporary(place: &Place, id: ArchiveId) -> Result<Opened> {
+pub(crate) fn make_temporary(place: &Place, id: ArchiveId, vouched: Option<State>) -> Result<Opened> {
     let files = discover(place, id, &HashSet::new())?;
     let catalogue = catalogue::open_for_making(None, id)?;
-    let replayed = replay(&files, &catalogue, None)?;
+    let replayed = replay_all(&files, &catalogue, vouched)?;
     catalogue::finish(&catalogue)?;
-    Ok(Opened { catalogue, files, replayed, before: None })
+    Ok(Opened { catalogue, files, replayed, before: None, vouched })
 }
 
 /// Finds the packs; those that the catalogue knows are not looked into.
@@ -92,8 +195,18 @@ pub(crate) fn discover(place: &Place, id: ArchiveId, known: &HashSet<PackId>) ->
     PackFiles::discover(place.disk.clone(), place.packs(), id, known)
 }
 
+/// Finds the packs that belong to a catalogue. Names are believed as long as nothing is odd; else every
+/// file is looked into (D13): packs may have each other's names.
+pub(crate) fn look(place: &Place, id: ArchiveId, catalogue: &Connection, state: &State) -> Result<PackFiles> {
+    let files = discover(place, id, &known_packs(catalogue)?)?;
+    if agrees(&files, state)? && missing_or_cut(&files, catalogue)?.is_empty() {
+        return Ok(files);
+    }
+    discover(place, id, &HashSet::new())
+}
+
 /// The packs that a catalogue knows.
-pub(crate) fn known_packs(catalogue: &Connection) -> Result<HashSet<PackId>> {
+fn known_packs(catalogue: &Connection) -> Result<HashSet<PackId>> {
     Ok(query::packs(catalogue)?.into_iter().map(|(pack, _)| pack).collect())
 }
 
@@ -109,6 +222,7 @@ enum Usable {
 }
 
 /// Why a catalogue is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unusable {
     Missing,
     Broken,
@@ -136,10 +250,13 @@ fn use_catalogue(place: &Place, id: ArchiveId, mode: Mode, settle: bool) -> Resu
         return Ok(Unusable::Missing.into());
     }
     let catalogue = catalogue::open_for_writing(place.catalogue.as_deref(), mode, id)?;
+    if catalogue::is_outdated(&catalogue)? {
+        return Ok(Unusable::Missing.into());
+    }
     let Some(state) = catalogue::state(&catalogue)?.filter(|state| state.archive == id) else {
         return Ok(Unusable::Broken.into());
     };
-    let files = discover(place, id, &known_packs(&catalogue)?)?;
+    let files = look(place, id, &catalogue, &state)?;
     if !agrees(&files, &state)? {
         return Ok(Unusable::Contradicted(state).into());
     }
@@ -147,8 +264,10 @@ fn use_catalogue(place: &Place, id: ArchiveId, mode: Mode, settle: bool) -> Resu
         settle_last(&files, Some(&state))?;
     }
     let mut replayed = replay(&files, &catalogue, None)?;
-    replayed.damage.splice(0..0, missing_or_cut(&files, &catalogue)?);
-    Ok(Usable::Yes(Box::new(Opened { catalogue, files, replayed, before: Some(state) })))
+    let (new, known) = damage::sort_out(&catalogue, missing_or_cut(&files, &catalogue)?)?;
+    replayed.damage.splice(0..0, new);
+    replayed.known_damage.splice(0..0, known);
+    Ok(Usable::Yes(Box::new(Opened { catalogue, files, replayed, before: Some(state), vouched: None })))
 }
 
 /// Whether the catalogue's last commit lies where it says.
@@ -169,18 +288,20 @@ pub(crate) fn agrees(files: &PackFiles, state: &State) -> Result<bool> {
 }
 
 /// D12: packs that the catalogue knows and that are not there, or shorter than they were.
-fn missing_or_cut(files: &PackFiles, catalogue: &Connection) -> Result<Vec<Damage>> {
+pub(crate) fn missing_or_cut(files: &PackFiles, catalogue: &Connection) -> Result<Vec<Damage>> {
     let mut damage = Vec::new();
-    for (pack, length) in query::packs(catalogue)? {
-        match files.find(pack) {
+    for (id, length) in query::packs(catalogue)? {
+        match files.find(id) {
             Some(file) if file.length >= length => {}
             Some(file) => {
                 let what = format!("the pack has {} bytes, it had {length}", file.length);
-                damage.push(Damage { pack: file.name.to_string(), offset: file.length, what });
+                let (pack, offset) = (file.name.to_string(), file.length);
+                let (length, kind) = (length - offset, DamageKind::Bytes);
+                damage.push(Damage { pack, offset, length, what, id, kind });
             }
             None => {
-                let what = "the pack is missing".to_owned();
-                damage.push(Damage { pack: pack.to_string(), offset: 0, what });
+                let (what, kind) = ("the pack is missing".to_owned(), DamageKind::PackMissing);
+                damage.push(Damage { pack: id.to_string(), offset: 0, length, what, id, kind });
             }
         }
     }

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use crate::archive::snapshot;
+use crate::damage::Damage;
 use crate::error::Result;
 use crate::identity::Place;
 use crate::ids::CommitId;
 use crate::lock::Lock;
-use crate::open::{make_anew, mode_for, require_identity};
-use crate::replay::Damage;
+use crate::open::{Old, make_anew, mode_for, require_identity};
 
 /// What a rebuild found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +19,13 @@ pub struct RebuildReport {
     pub commits: u64,
     /// The last of them.
     pub last_commit: CommitId,
-    /// Damage that was met.
+    /// Damage that was met and that no repair has found before.
     pub damage: Vec<Damage>,
 }
 
 /// Makes the catalogue anew, beside the old one, and puts it in its place. Equal row for row to the one
-/// that a writer keeps.
+/// that a writer keeps. When damage is met, the old one may know more than the packs: then it is moved into
+/// the folder `quarantine`, where [`repair`](crate::repair) finds it.
 ///
 /// # Errors
 /// When there is no archive, a writer has it, or the disk refuses.
@@ -38,7 +40,9 @@ pub fn rebuild(dir: &Path) -> Result<RebuildReport> {
 pub fn rebuild_at(place: &Place) -> Result<RebuildReport> {
     let id = require_identity(place)?;
     let _lock = Lock::take(place)?;
-    let opened = make_anew(place, id, mode_for(place)?, None, false)?;
+    // The catalogue that is there has no say, but what it has seen and the packs have not is damage.
+    let vouched = snapshot(place, id).ok().flatten().map(|(_, state)| state);
+    let opened = make_anew(place, id, mode_for(place)?, (vouched, Old::KeepIfHurt), false)?;
     Ok(RebuildReport {
         packs: opened.files.packs().len() as u64,
         commits: opened.replayed.commits,

@@ -14,13 +14,15 @@
 //!
 //! Invariant: nothing here changes a pack.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use rusqlite::Connection;
 
 use crate::block::Directory;
 use crate::catalogue::apply::Applier;
 use crate::catalogue::{self, State, query};
+use crate::damage::{Damage, DamageKind, sort_out};
 use crate::error::{Context as _, Error, Result};
 use crate::frame::{CommitFields, Kind, NextNumbers};
 use crate::ids::{ArchiveId, CommitId, PackId};
@@ -29,17 +31,6 @@ use crate::pack::files::{Header, PackFile, PackFiles};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES};
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
 use crate::pack::walk::{Event, FoundCommit, FrameAt, Walk};
-
-/// Something in a pack that is not what was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The file.
-    pub pack: String,
-    /// Where in it.
-    pub offset: u64,
-    /// What is wrong.
-    pub what: String,
-}
 
 /// A commit at the very end of the archive that is not whole and does not count. A power cut or a killed
 /// process leaves that behind, and then nobody was told that it had been kept; so it is no damage. (If
@@ -68,7 +59,10 @@ pub(crate) enum Tail {
 pub(crate) struct Replayed {
     pub(crate) last: CommitId,
     pub(crate) next: NextNumbers,
+    /// Damage that the journal does not know yet.
     pub(crate) damage: Vec<Damage>,
+    /// Damage that `repair` has found before.
+    pub(crate) known_damage: Vec<Damage>,
     /// Where commits end in the last pack; `None` when there is no pack.
     pub(crate) end: Option<(PackId, u64)>,
     pub(crate) tail: Tail,
@@ -78,8 +72,8 @@ pub(crate) struct Replayed {
     pub(crate) commits: u64,
     /// Frames of those commits, without their commit frames.
     pub(crate) frames: u64,
-    /// Placements whose message was lost to damage.
-    pub(crate) dangling: u64,
+    /// Places whose message was lost to damage.
+    pub(crate) dangling: BTreeSet<i64>,
 }
 
 /// Applies to the catalogue what the packs have beyond it. `vouched` is what an earlier catalogue had
@@ -171,13 +165,14 @@ impl<'r> Replay<'r> {
             last: state.commit,
             next: state.next,
             damage: Vec::new(),
+            known_damage: Vec::new(),
             end: None,
             tail: Tail::None,
             unfinished: None,
             intact: true,
             commits: 0,
             frames: 0,
-            dangling: 0,
+            dangling: BTreeSet::new(),
         };
         Self {
             files,
@@ -197,7 +192,11 @@ impl<'r> Replay<'r> {
 
     fn finish(mut self, state: &State) -> Result<Replayed> {
         self.run(state)?;
-        self.replayed.dangling = self.applier.dangling;
+        self.replayed.dangling = std::mem::take(&mut self.applier.dangling);
+        if let Some(to) = self.to {
+            let found = std::mem::take(&mut self.replayed.damage);
+            (self.replayed.damage, self.replayed.known_damage) = sort_out(to, found)?;
+        }
         Ok(self.replayed)
     }
 
@@ -264,7 +263,8 @@ impl<'r> Replay<'r> {
         let sealed = self.to.map_or(Ok(false), |to| query::is_sealed(to, file.pack))?;
         (self.replayed.tail, self.replayed.intact) = (Tail::None, !sealed);
         if matches!(file.header, Header::Damaged | Header::Unwritten) {
-            self.note(file, 0, "the pack's header is damaged".to_owned());
+            let header = 0..(PACK_HEADER_BYTES as u64).min(file.length);
+            self.note(file, header, DamageKind::Bytes, "the pack's header is damaged".to_owned());
         }
         let path = self.files.dir().join(&*file.name);
         let reader = self.files.reader(file.pack)?;
@@ -272,7 +272,7 @@ impl<'r> Replay<'r> {
         let limit = match claim {
             Some((length, _)) if length > file.length => {
                 let what = format!("the pack has {} bytes, its successor knows {length}", file.length);
-                self.note(file, file.length, what);
+                self.note(file, file.length..length, DamageKind::Bytes, what);
                 file.length
             }
             Some((length, _)) => length,
@@ -285,13 +285,13 @@ impl<'r> Replay<'r> {
             }
             match event {
                 Event::Commit(commit) => self.commit(file, &reader, commit)?,
-                Event::Damage { from, what, .. } => self.doubt(file, from, what),
+                Event::Damage { bytes, what } => self.doubt(file, bytes, DamageKind::Bytes, what),
                 Event::End { frames, last_frame_end, torn } => {
                     let claimed = claim.map(|(_, base)| base);
                     if !is_last {
                         self.replayed.damage.append(&mut self.doubts);
                     }
-                    self.end(file, &reader, frames, (last_frame_end, torn), claimed)?;
+                    self.end(file, &reader, frames, (last_frame_end, limit, torn), claimed)?;
                 }
             }
         }
@@ -307,16 +307,19 @@ impl<'r> Replay<'r> {
         if number <= self.last.number {
             let what =
                 format!("commit {number} comes after commit {}: another history, left out", self.last.number);
-            self.note(file, commit.end, what);
+            let bytes = commit.fields.first_offset.min(commit.end)..commit.end;
+            self.note(file, bytes, DamageKind::OtherHistory, what);
             return Ok(());
         }
         if number != self.last.number + 1 {
             let (first, last) = (self.last.number + 1, number - 1);
+            let (at, count) = (commit.fields.first_offset, number - first);
             let what = format!("commits {first} to {last} are missing before it");
-            self.doubt(file, commit.fields.first_offset, what);
+            self.doubt(file, at..at, DamageKind::CommitsMissing { first, count }, what);
         } else if commit.fields.previous_check != self.last.check {
             let what = format!("commit {number} continues another commit {} than the one found", number - 1);
-            self.doubt(file, commit.fields.first_offset, what);
+            let at = commit.fields.first_offset;
+            self.doubt(file, at..at, DamageKind::Commit, what);
         }
         let doubts = std::mem::take(&mut self.doubts);
         self.apply_pending()?;
@@ -331,14 +334,15 @@ impl<'r> Replay<'r> {
         file: &PackFile,
         reader: &PackReader,
         frames: Vec<FrameAt>,
-        (last_frame_end, torn): (u64, bool),
+        (last_frame_end, limit, torn): (u64, u64, bool),
         claimed: Option<CommitId>,
     ) -> Result<()> {
         let doubts = std::mem::take(&mut self.doubts);
         if let Some(base) = claimed {
             self.replayed.damage.extend(doubts);
             if torn {
-                self.note(file, last_frame_end, "no frame can be read there".to_owned());
+                let what = "no frame can be read there".to_owned();
+                self.note(file, last_frame_end..limit.max(last_frame_end), DamageKind::Bytes, what);
             }
             return self.salvage(file, reader, frames, base, last_frame_end);
         }
@@ -348,7 +352,13 @@ impl<'r> Replay<'r> {
         let vouched = self.vouched.filter(|((pack, _), _)| *pack == file.pack);
         if let Some(((_, end), commit)) = vouched {
             self.replayed.damage.extend(doubts.into_iter().filter(|doubt| doubt.offset < end));
-            let frames = frames.into_iter().filter(|frame| frame.offset < end).collect();
+            if torn && last_frame_end < end.min(limit) {
+                let what = "no frame can be read there".to_owned();
+                self.note(file, last_frame_end..end.min(limit), DamageKind::Bytes, what);
+            }
+            let frames: Vec<FrameAt> = frames.into_iter().filter(|frame| frame.offset < end).collect();
+            // Only so much is said to count as can be read: the next pack's header will say it too.
+            let end = frames.last().map_or(end, |frame| frame.bytes().end);
             return self.salvage(file, reader, frames, commit, end);
         }
         Ok(())
@@ -367,7 +377,8 @@ impl<'r> Replay<'r> {
         else {
             return Ok(());
         };
-        self.note(file, first, format!("the record of commit {} is lost; its frames are not", base.number));
+        let what = format!("the record of commit {} is lost; its frames are not", base.number);
+        self.note(file, first..first, DamageKind::Commit, what);
         let fields = CommitFields {
             number: base.number,
             previous_check: self.last.check,
@@ -410,7 +421,8 @@ impl<'r> Replay<'r> {
         self.replayed.damage.extend(doubts);
         if !commit.whole {
             let what = format!("commit {} does not have the frames that it names", commit.fields.number);
-            self.note_in(&reader, commit.fields.first_offset, what);
+            let at = commit.fields.first_offset;
+            self.note_in(&reader, at..at, DamageKind::Commit, what);
         }
         let (id, position) =
             (CommitId { number: commit.fields.number, check: commit.check }, (reader.pack, commit.end));
@@ -442,10 +454,12 @@ impl<'r> Replay<'r> {
                     self.applier.block(to, pack, frame.offset, &directory)?;
                 }
                 Ok(Content::Journal { keys, records }) => {
-                    next = next.max(self.journal(to, reader, frame.offset, (&keys, &records))?);
+                    next = next.max(self.journal(to, reader, frame, (&keys, &records))?);
                 }
                 Ok(Content::Nothing) => {}
-                Err(FrameProblem::Fault(fault)) => self.note_in(reader, frame.offset, fault.to_string()),
+                Err(FrameProblem::Fault(fault)) => {
+                    self.note_in(reader, frame.bytes(), frame.damage_kind(), fault.to_string());
+                }
                 Err(FrameProblem::Newer(kind)) => return Err(newer(reader, kind)),
             }
         }
@@ -456,7 +470,7 @@ impl<'r> Replay<'r> {
         &mut self,
         to: &Connection,
         reader: &PackReader,
-        offset: u64,
+        frame: &FrameAt,
         (keys, records): (&[u8], &[u8]),
     ) -> Result<NextNumbers> {
         let mut journal = codec::Decoder::new(keys, records);
@@ -470,7 +484,7 @@ impl<'r> Replay<'r> {
                 Ok(None) => return Ok(next),
                 Err(JournalError::UnknownRecord(kind)) => return Err(newer(reader, kind)),
                 Err(error) => {
-                    self.note_in(reader, offset, error.to_string());
+                    self.note_in(reader, frame.bytes(), DamageKind::Bytes, error.to_string());
                     return Ok(next);
                 }
             }
@@ -502,20 +516,25 @@ impl<'r> Replay<'r> {
     }
 
     /// Notes what is damage if a commit behind it counts.
-    fn doubt(&mut self, file: &PackFile, offset: u64, what: String) {
+    fn doubt(&mut self, file: &PackFile, bytes: Range<u64>, kind: DamageKind, what: String) {
         self.replayed.intact = false;
-        self.doubts.push(Damage { pack: file.name.to_string(), offset, what });
+        self.doubts.push(damage((file.pack, &file.name), bytes, kind, what));
     }
 
-    fn note(&mut self, file: &PackFile, offset: u64, what: String) {
+    fn note(&mut self, file: &PackFile, bytes: Range<u64>, kind: DamageKind, what: String) {
         self.replayed.intact = false;
-        self.replayed.damage.push(Damage { pack: file.name.to_string(), offset, what });
+        self.replayed.damage.push(damage((file.pack, &file.name), bytes, kind, what));
     }
 
-    fn note_in(&mut self, reader: &PackReader, offset: u64, what: String) {
+    fn note_in(&mut self, reader: &PackReader, bytes: Range<u64>, kind: DamageKind, what: String) {
         self.replayed.intact = false;
-        self.replayed.damage.push(Damage { pack: reader.name.to_string(), offset, what });
+        self.replayed.damage.push(damage((reader.pack, &reader.name), bytes, kind, what));
     }
+}
+
+fn damage((id, name): (PackId, &str), bytes: Range<u64>, kind: DamageKind, what: String) -> Damage {
+    let (offset, length) = (bytes.start, bytes.end - bytes.start);
+    Damage { pack: name.to_owned(), offset, length, what, id, kind }
 }
 
 fn newer(reader: &PackReader, kind: u8) -> Error {

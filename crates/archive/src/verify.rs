@@ -9,25 +9,22 @@
 //! that it hits, by folder, UID and subject (D9, D11). It works beside a writer: what is committed after
 //! it has begun is left out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use message::{MessageKey, Uid};
+use message::{InternalDate, MessageKey, Uid};
 use rusqlite::Connection;
 
 use crate::archive::{catch_up, snapshot};
-use crate::blocks::{BlockCache, Shelves};
-use crate::catalogue::{self, Mode, State, compare, query};
+use crate::catalogue::{self, Mode, State, compare, damaged, query};
+use crate::damage::{self, Damage};
 use crate::error::{Error, Result};
+use crate::examine::{Examined, belongs, examine};
 use crate::identity::{Place, identity_damage};
 use crate::ids::{AccountId, ArchiveId, CommitId, MessageNumber};
-use crate::open::{discover, mode_for, require_identity};
+use crate::open::{discover, missing_at_the_end, missing_or_cut, mode_for, require_identity};
 use crate::pack::files::PackFiles;
-use crate::replay::{Damage, Replayed, Unfinished, replay_until, survey};
-use crate::view::read_row;
-
-/// Messages taken from the catalogue at a time.
-const PAGE: u32 = 1024;
+use crate::replay::{Replayed, Unfinished, replay_until, survey};
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +63,15 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// A commit that was not finished, and so does not count: what a power cut leaves; no damage.
     pub unfinished: Option<Unfinished>,
-    /// All damage, in the order in which it lies.
+    /// All damage that is new, in the order in which it lies.
     pub damage: Vec<Damage>,
-    /// Every place of every message that cannot be given back, or whose record is lost.
+    /// Damage that `repair` has found before; it stays where it is.
+    pub known_damage: Vec<Damage>,
+    /// Every place of every message that cannot be given back, or whose record is lost, and that no
+    /// repair has found before.
     pub messages_hit: Vec<MessageHit>,
+    /// The same for messages that `repair` has recorded as lost, and that have not come back.
+    pub messages_lost: Vec<MessageHit>,
     /// What became of the catalogue.
     pub catalogue: CatalogueFinding,
     /// Files among the packs that are none of this archive's, or doubles.
@@ -77,7 +79,8 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong with the packs. (A wrong catalogue is made anew by `rebuild`.)
+    /// Whether nothing is wrong with the packs but what is known. (A wrong catalogue is made anew by
+    /// `rebuild`.)
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damage.is_empty() && self.messages_hit.is_empty()
@@ -101,8 +104,8 @@ pub enum CatalogueFinding {
 /// A message that damage hits, at one of the places where it lies or lay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageHit {
-    /// Which message.
-    pub key: MessageKey,
+    /// Which message; `None` where even that is lost.
+    pub key: Option<MessageKey>,
     /// The account's name.
     pub account: String,
     /// The mailbox's name, decoded; not fit for a terminal without escaping.
@@ -111,6 +114,11 @@ pub struct MessageHit {
     pub uid: Uid,
     /// Its subject.
     pub subject: String,
+    /// When the server received it.
+    pub internal_date: Option<InternalDate>,
+    /// Whether the server was last seen to have the message, in whatever folder: then a run may bring it
+    /// back. If not, it is lost for good.
+    pub on_server: bool,
     /// What is wrong with it.
     pub reason: String,
 }
@@ -178,7 +186,7 @@ struct Verification<'v> {
 
 impl Verification<'_> {
     fn quick(&self) -> Result<VerifyReport> {
-        let surveyed = survey(self.files, self.id, self.vouched, self.until)?;
+        let mut surveyed = survey(self.files, self.id, self.vouched, self.until)?;
         let catalogue = match self.live {
             None => CatalogueFinding::Unusable,
             Some((_, state)) if state.commit == surveyed.last => CatalogueFinding::Ok,
@@ -186,9 +194,13 @@ impl Verification<'_> {
                 what: format!("it ends with commit {}, the packs with {}", state.commit, surveyed.last),
             },
         };
-        let mut report = self.report(surveyed, catalogue);
-        report.damage.extend(self.missing_packs()?);
-        Ok(report)
+        // What is known stands in the journal, which a quick look does not read: the catalogue says it.
+        if let Some((live, _)) = self.live {
+            let found = std::mem::take(&mut surveyed.damage);
+            (surveyed.damage, surveyed.known_damage) = damage::sort_out(live, found)?;
+            self.add_missing(live, &mut surveyed)?;
+        }
+        Ok(self.report(surveyed, catalogue))
     }
 
     fn full(
@@ -197,34 +209,63 @@ impl Verification<'_> {
         progress: &mut dyn FnMut(VerifyProgress),
     ) -> Result<VerifyReport> {
         let fresh = catalogue::open_for_making(None, self.id)?;
-        let replayed = replay_until(self.files, &fresh, self.vouched, self.until)?;
+        let mut replayed = replay_until(self.files, &fresh, self.vouched, self.until)?;
         catalogue::finish(&fresh)?;
-        let mut lost = BTreeMap::new();
-        let catalogue = match self.live {
-            None => CatalogueFinding::Unusable,
-            Some((live, _)) => match compare::first_difference(live, &fresh)? {
-                None => CatalogueFinding::Ok,
-                Some(what) => {
-                    if !replayed.damage.is_empty() {
-                        lost = query::placed_only_in(live, &fresh)?;
-                    }
-                    CatalogueFinding::Differs { what }
-                }
-            },
-        };
-        let mut report = self.report(replayed, catalogue);
-        report.damage.extend(self.missing_packs()?);
-        // What the catalogue knows beyond the packs is what damage has taken from them.
-        let known = self.live.map_or(&fresh, |(live, _)| live);
-        let accounts = accounts.map(|names| account_ids(known, names)).transpose()?;
-        let mut hits = self.messages(known, accounts.as_deref(), &mut report, progress)?;
-        for (message, reason) in lost {
-            hits.entry(message).or_insert(reason);
+        let (live, finding) = self.compare(&fresh)?;
+        self.add_missing(&fresh, &mut replayed)?;
+        let dangling = std::mem::take(&mut replayed.dangling);
+        let hurt = !replayed.damage.is_empty() || !replayed.known_damage.is_empty();
+        // What the catalogue knows beyond damaged packs is what damage has taken from them.
+        let beyond = live.filter(|_| hurt && finding != CatalogueFinding::Ok);
+        let only_live =
+            beyond.map(|live| query::placed_only_in(live, &fresh)).transpose()?.unwrap_or_default();
+        let names = live.unwrap_or(&fresh);
+        let accounts = accounts.map(|names_of| account_ids(names, names_of)).transpose()?;
+        let mut report = self.report(replayed, finding);
+
+        // The packs alone decide what can be given back: a catalogue may be wrong in any way.
+        let examined = examine(&fresh, self.files, accounts.as_deref(), progress)?;
+        report.add(&fresh, &examined)?;
+        let known: BTreeSet<MessageNumber> = damaged::messages(&fresh)?.into_iter().collect();
+        let is_known = |message: &MessageNumber| known.contains(message);
+        let hits = examined.hits.into_iter();
+        let (lost, new): (BTreeMap<_, _>, BTreeMap<_, _>) = hits.partition(|(message, _)| is_known(message));
+        report.messages_hit = tell_hits(names, &new)?;
+        for (message, at) in only_live {
+            if !new.contains_key(&message) && belongs(names, accounts.as_deref(), message)? {
+                let why = "its record in the journal is lost; only the catalogue still knows it";
+                report.messages_hit.extend(tell_place(names, message, at, why)?);
+            }
         }
-        report.messages_hit = tell_hits(known, &hits)?;
-        report.damage.sort_by(|a, b| (&a.pack, a.offset).cmp(&(&b.pack, b.offset)));
-        report.damage.dedup_by(|b, a| (&a.pack, a.offset) == (&b.pack, b.offset));
+        report.messages_hit.extend(tell_dangling(names, &fresh, &dangling)?);
+        report.messages_hit.sort_by(MessageHit::by_place);
+        report.messages_lost = tell_hits(names, &lost)?;
         Ok(report)
+    }
+
+    /// The catalogue, when it can be read, and how it compares with one made from the packs alone.
+    fn compare(&self, fresh: &Connection) -> Result<(Option<&Connection>, CatalogueFinding)> {
+        let Some((live, _)) = self.live else { return Ok((None, CatalogueFinding::Unusable)) };
+        match compare::first_difference(live, fresh) {
+            Ok(None) => Ok((Some(live), CatalogueFinding::Ok)),
+            Ok(Some(what)) => Ok((Some(live), CatalogueFinding::Differs { what })),
+            Err(error) if catalogue::is_broken(&error) => Ok((None, CatalogueFinding::Unusable)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// D12: what the catalogue knows to have been there. `knows` knows what damage is known.
+    fn add_missing(&self, knows: &Connection, replayed: &mut Replayed) -> Result<()> {
+        let Some((live, state)) = self.live else { return Ok(()) };
+        let mut missing = match missing_or_cut(self.files, live) {
+            Err(error) if catalogue::is_broken(&error) => Vec::new(),
+            missing => missing?,
+        };
+        missing.extend(missing_at_the_end(replayed.last, state));
+        let (new, known) = damage::sort_out(knows, missing)?;
+        replayed.damage.extend(new);
+        replayed.known_damage.extend(known);
+        Ok(())
     }
 
     fn report(&self, walked: Replayed, catalogue: CatalogueFinding) -> VerifyReport {
@@ -236,64 +277,26 @@ impl Verification<'_> {
             messages: 0,
             bytes: 0,
             unfinished: walked.unfinished,
-            damage: walked.damage,
+            damage: damage::in_order(walked.damage),
+            known_damage: damage::in_order(walked.known_damage),
             messages_hit: Vec::new(),
+            messages_lost: Vec::new(),
             catalogue,
             foreign_files: self.files.foreign().to_vec(),
         }
     }
+}
 
-    /// D12: packs that the catalogue knows and nobody has.
-    fn missing_packs(&self) -> Result<Vec<Damage>> {
-        let Some((live, _)) = self.live else { return Ok(Vec::new()) };
-        let packs = query::packs(live)?.into_iter().filter(|(pack, _)| self.files.find(*pack).is_none());
-        let what = "the pack is missing";
-        Ok(packs
-            .map(|(pack, _)| Damage { pack: pack.to_string(), offset: 0, what: what.to_owned() })
-            .collect())
-    }
-
-    /// Puts every message together, and reads what no message needs; the messages that failed, with why.
-    fn messages(
-        &self,
-        known: &Connection,
-        accounts: Option<&[AccountId]>,
-        report: &mut VerifyReport,
-        progress: &mut dyn FnMut(VerifyProgress),
-    ) -> Result<BTreeMap<MessageNumber, String>> {
-        let cache = BlockCache::inspecting();
-        let shelves = Shelves { catalogue: known, files: self.files, cache: &cache };
-        let messages_total = query::totals(known, None)?.messages;
-        let (mut hits, mut next) = (BTreeMap::new(), 1);
-        loop {
-            let page = query::messages_from(known, next, PAGE)?;
-            let Some(last) = page.last() else { break };
-            next = last.number.0 + 1;
-            for row in page {
-                if !belongs(known, accounts, row.number)? {
-                    continue;
-                }
-                match read_row(&shelves, &row, &mut |_| Ok(())) {
-                    Ok(()) => {}
-                    Err(error) if error.is_damage() || matches!(error, Error::Io { .. }) => {
-                        let reason = match error {
-                            Error::Damaged { reason, .. } => reason,
-                            other => other.to_string(),
-                        };
-                        hits.insert(row.number, reason);
-                    }
-                    Err(error) => return Err(error),
-                }
-                report.messages += 1;
-                report.bytes += row.size;
-            }
-            progress(VerifyProgress { messages: report.messages, messages_total, bytes: report.bytes });
-        }
-        inspect_the_rest(&shelves)?;
-        let inspection = cache.into_inspection();
-        report.blobs = inspection.blobs;
-        report.damage.extend(inspection.damage);
-        Ok(hits)
+impl VerifyReport {
+    /// Adds what reading everything has found.
+    fn add(&mut self, knows: &Connection, examined: &Examined) -> Result<()> {
+        (self.blobs, self.messages, self.bytes) = (examined.blobs, examined.messages, examined.bytes);
+        let (new, known) = damage::sort_out(knows, examined.damage.clone())?;
+        self.damage.extend(new);
+        self.known_damage.extend(known);
+        self.damage = damage::in_order(std::mem::take(&mut self.damage));
+        self.known_damage = damage::in_order(std::mem::take(&mut self.known_damage));
+        Ok(())
     }
 }
 
@@ -305,49 +308,76 @@ fn account_ids(known: &Connection, names: &[String]) -> Result<Vec<AccountId>> {
     names.iter().map(id).collect()
 }
 
-fn belongs(known: &Connection, accounts: Option<&[AccountId]>, message: MessageNumber) -> Result<bool> {
-    let Some(accounts) = accounts else { return Ok(true) };
-    for account in accounts {
-        if query::has_had(known, *account, message)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Blocks that no message needed: of other accounts, or of messages whose record is lost.
-fn inspect_the_rest(shelves: &Shelves<'_>) -> Result<()> {
-    let mut next = 1;
-    loop {
-        let page = query::blocks_from(shelves.catalogue, next, PAGE)?;
-        let Some(&last) = page.last() else { return Ok(()) };
-        next = last + 1;
-        for block in page {
-            if !shelves.cache.has_inspected(block) {
-                shelves.inspect(block)?;
-            }
-        }
-    }
-}
-
 /// Each place of each message hit.
-fn tell_hits(known: &Connection, hits: &BTreeMap<MessageNumber, String>) -> Result<Vec<MessageHit>> {
-    if hits.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut places = Vec::new();
-    query::places_of(known, &|message| hits.contains_key(&message), &mut |message, at| {
-        places.push((message, at));
-    })?;
+pub(crate) fn tell_hits(
+    known: &Connection,
+    hits: &BTreeMap<MessageNumber, String>,
+) -> Result<Vec<MessageHit>> {
     let mut told = Vec::new();
-    for (message, at) in places {
-        let (Some(row), Some((account, mailbox, uid))) =
-            (query::message_row(known, message)?, query::place_names(known, at)?)
-        else {
+    for (&message, reason) in hits {
+        for at in damaged::places(known, message)? {
+            told.extend(tell_place(known, message, at, reason)?);
+        }
+    }
+    told.sort_by(MessageHit::by_place);
+    Ok(told)
+}
+
+/// One place of a message hit.
+fn tell_place(
+    known: &Connection,
+    message: MessageNumber,
+    at: i64,
+    reason: &str,
+) -> Result<Option<MessageHit>> {
+    let (Some(row), Some((account, mailbox, uid))) =
+        (query::message_row(known, message)?, query::place_names(known, at)?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(MessageHit {
+        key: Some(row.key),
+        account,
+        mailbox,
+        uid,
+        subject: row.fields.subject,
+        internal_date: damaged::date_at(known, at, message)?,
+        on_server: damaged::is_live(known, message)?,
+        reason: reason.to_owned(),
+    }))
+}
+
+impl MessageHit {
+    fn by_place(&self, other: &Self) -> std::cmp::Ordering {
+        (&self.account, &self.mailbox, self.uid).cmp(&(&other.account, &other.mailbox, other.uid))
+    }
+}
+
+/// Places of which only this much is known: that a message lay there.
+pub(crate) fn tell_dangling(
+    names: &Connection,
+    packs_say: &Connection,
+    dangling: &BTreeSet<i64>,
+) -> Result<Vec<MessageHit>> {
+    let mut told = Vec::new();
+    for &at in dangling {
+        // Where a catalogue knows the message, it has been told by its name.
+        if query::has_place(names, at)? || query::has_place(packs_say, at)? {
             continue;
-        };
-        let reason = hits.get(&message).cloned().unwrap_or_default();
-        told.push(MessageHit { key: row.key, account, mailbox, uid, subject: row.fields.subject, reason });
+        }
+        let Some((account, mailbox, uid)) = query::place_names(packs_say, at)? else { continue };
+        let reason = "the record that says which message lay there is lost".to_owned();
+        let (subject, internal_date) = (String::new(), None);
+        told.push(MessageHit {
+            key: None,
+            account,
+            mailbox,
+            uid,
+            subject,
+            internal_date,
+            on_server: true,
+            reason,
+        });
     }
     Ok(told)
 }

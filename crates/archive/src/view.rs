@@ -14,15 +14,16 @@ use message::recipe::{BlobRef, InvalidRecipe, JoinError, Recipe};
 use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
 
 use crate::blocks::{BlobAt, Shelves};
-use crate::catalogue::loss;
 use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
+use crate::catalogue::{damaged, loss};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
     AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxLoss, MessageInfo, PlacementInfo, RunInfo, Sizes,
     Totals, TroubleInfo, When,
 };
+use crate::verify::{MessageHit, tell_hits};
 
 /// At most so many keys are given for a prefix.
 const KEYS_FOUND: usize = 16;
@@ -151,12 +152,40 @@ impl View<'_> {
         query::epochs(self.shelves.catalogue, mailbox)
     }
 
-    /// UIDs of the live placements. Costs by placement in time, by range in memory.
+    /// UIDs of the live placements whose messages can be given back: those of lost messages are left out,
+    /// so that they are fetched again. Costs by placement in time, by range in memory.
     ///
     /// # Errors
     /// As [`accounts`](Self::accounts).
     pub fn held_uids(&self, epoch: EpochId) -> Result<UidSet> {
         query::held_uids(self.shelves.catalogue, epoch)
+    }
+
+    /// UIDs of the live placements whose messages are lost: damage has taken them, `repair` has found
+    /// that, and they have not come back yet.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn lost_uids(&self, epoch: EpochId) -> Result<UidSet> {
+        damaged::uids(self.shelves.catalogue, epoch)
+    }
+
+    /// Every place of every lost message.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn lost(&self) -> Result<Vec<MessageHit>> {
+        let lost = damaged::messages(self.shelves.catalogue)?;
+        let why = "damage has taken it".to_owned();
+        tell_hits(self.shelves.catalogue, &lost.into_iter().map(|number| (number, why.clone())).collect())
+    }
+
+    /// How many places in the packs are damaged, as `repair` has found them.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn known_damage(&self) -> Result<u64> {
+        Ok(damaged::known_damage(self.shelves.catalogue)?.len() as u64)
     }
 
     /// The newest placement under a UID, live or not.
@@ -239,7 +268,7 @@ impl View<'_> {
         query::troubles(self.shelves.catalogue, epoch)
     }
 
-    /// Distinct messages of this size that the account has or had.
+    /// Distinct messages of this size that the account has or had, and that are not lost.
     ///
     /// # Errors
     /// As [`accounts`](Self::accounts). A message whose blocks are damaged has no `header`.
@@ -270,12 +299,13 @@ impl View<'_> {
         Ok(Some(MessageInfo { key: row.key, size: row.size, fields, recipe }))
     }
 
-    /// Whether the archive has a message.
+    /// Whether the archive has a message, and has not lost it.
     ///
     /// # Errors
     /// As [`accounts`](Self::accounts).
     pub fn holds_message(&self, key: &MessageKey) -> Result<bool> {
-        Ok(query::message_by_key(self.shelves.catalogue, key)?.is_some())
+        let Some(row) = query::message_by_key(self.shelves.catalogue, key)? else { return Ok(false) };
+        Ok(!damaged::is_lost(self.shelves.catalogue, row.number)?)
     }
 
     /// Keys that begin with these hex digits, in order, at most 16.

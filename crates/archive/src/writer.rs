@@ -9,7 +9,7 @@
 //! [`Error::Abandoned`] from then on, what was put since the last commit is not in the archive, and the
 //! numbers given out since then mean nothing. Whoever wants to go on opens the archive again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ use rusqlite::Connection;
 use crate::block::BlockBuilder;
 use crate::blocks::{BlockCache, Shelves};
 use crate::catalogue::apply::{Applier, message_number};
-use crate::catalogue::{self, Mode, query};
+use crate::catalogue::{self, Mode, State, damaged, query};
+use crate::damage::Damage;
 use crate::disk::Access;
 use crate::error::{Context as _, Error, Result};
 use crate::frame::{NextNumbers, limit};
@@ -31,17 +32,20 @@ use crate::info::{MailboxSeen, Mark, NewPlacement, Proof};
 use crate::journal::codec::Encoder;
 use crate::journal::record::{MessageRecord, Placed, Record};
 use crate::lock::{Lock, OwnerMark};
-use crate::open::{Opened, bring_up, mode_for, require_identity};
+use crate::open::{Old, Opened, bring_up, make_anew, mode_for, require_identity};
 use crate::pack::files::{Header, PackFile, PackFiles};
 use crate::pack::header::Previous;
 use crate::pack::stage::PackStage;
 use crate::pack::writer::{Finished, PackOptions, PackWriter, Resume, Start, Workplace};
-use crate::replay::{Damage, Tail};
+use crate::replay::Tail;
 use crate::surroundings::{Machine, Surroundings};
 use crate::view::{View, find_blob};
 
 /// A journal frame is closed when it has this many bytes before compression.
 const JOURNAL_FRAME_BYTES: usize = 1 << 20;
+
+/// Lost blobs that have come back are put into blocks when they have so many bytes.
+const AGAIN_BYTES: usize = 8 << 20;
 
 /// What a record is counted as in [`Writer::uncommitted_bytes`].
 const RECORD_WEIGHT: u64 = 64;
@@ -78,6 +82,12 @@ pub struct Writer {
     builders: [BlockBuilder; 3],
     /// Blobs put or asked for since the last commit.
     blobs: HashMap<BlobName, BlobNumber>,
+    /// Lost blobs that have come back: they keep their numbers, and wait to be put into blocks of their
+    /// own, in which numbers ascend (B3).
+    again: BTreeMap<BlobNumber, (Stream, BlobName, Vec<u8>)>,
+    again_bytes: usize,
+    /// Those that came back since the last commit.
+    healed_blobs: HashSet<BlobNumber>,
     runs: HashMap<AccountId, RunId>,
     owners: HashMap<EpochId, (MailboxId, AccountId)>,
     next: NextNumbers,
@@ -86,6 +96,8 @@ pub struct Writer {
     batch_open: bool,
     failed: bool,
     damage: Vec<Damage>,
+    pub(crate) dangling: BTreeSet<i64>,
+    pub(crate) known_damage: usize,
     network: bool,
     // Dropped in this order: the thread has written its last before the lock is let go.
     stage: PackStage,
@@ -123,14 +135,30 @@ impl Writer {
         surroundings: Arc<dyn Surroundings>,
         options: WriterOptions,
     ) -> Result<Self> {
-        let id = require_identity(&place)?;
+        // A folder without an archive is left as it is.
+        require_identity(&place)?;
         let lock = Lock::take(&place)?;
+        Self::open_locked(place, surroundings, options, (lock, None))
+    }
+
+    /// [`open_at`](Self::open_at) under a lock that is held already; `vouched` is what another catalogue of
+    /// this archive has applied.
+    pub(crate) fn open_locked(
+        place: Place,
+        surroundings: Arc<dyn Surroundings>,
+        options: WriterOptions,
+        (lock, vouched): (Lock, Option<State>),
+    ) -> Result<Self> {
+        let id = require_identity(&place)?;
         if read_identity(&place)? != Some(id) {
             write_identity(&place, id)?;
         }
         let owner = OwnerMark::leave(&place, &*surroundings)?;
         let mode = mode_for(&place)?;
-        let opened = bring_up(&place, id, mode, true)?;
+        let opened = match vouched {
+            None => bring_up(&place, id, mode, true)?,
+            Some(_) => make_anew(&place, id, mode, (vouched, Old::Discard), true)?,
+        };
         let start = start(&place, &opened)?;
         let reader = match (&place.catalogue, mode) {
             (Some(path), Mode::Shared) => Some(catalogue::open_for_reading(path)?),
@@ -152,6 +180,9 @@ impl Writer {
             journal: Encoder::default(),
             builders: [Stream::Header, Stream::Text, Stream::Attachment].map(builder),
             blobs: HashMap::new(),
+            again: BTreeMap::new(),
+            again_bytes: 0,
+            healed_blobs: HashSet::new(),
             runs: HashMap::new(),
             owners: HashMap::new(),
             next: replayed.next,
@@ -160,6 +191,8 @@ impl Writer {
             batch_open: false,
             failed: false,
             damage: replayed.damage,
+            dangling: replayed.dangling,
+            known_damage: replayed.known_damage.len(),
             network: mode == Mode::Exclusive,
             stage,
             _lock: lock,
@@ -173,8 +206,8 @@ impl Writer {
         self.id
     }
 
-    /// Damage that was met when the archive was opened. Verify looks everywhere; this is only what lay
-    /// on the way.
+    /// Damage that was met when the archive was opened, and that no repair has found before. Verify looks
+    /// everywhere; this is only what lay on the way.
     #[must_use]
     pub fn damage(&self) -> &[Damage] {
         &self.damage
@@ -223,6 +256,25 @@ impl Writer {
             shelves: Shelves { catalogue, files: &self.files, cache: &self.cache },
             catalogue_file: self.place.catalogue.as_deref(),
         }
+    }
+
+    /// The catalogue, with what was recorded since the last commit.
+    pub(crate) fn catalogue(&self) -> &Connection {
+        &self.catalogue
+    }
+
+    pub(crate) fn files(&self) -> &PackFiles {
+        &self.files
+    }
+
+    /// Lets go of the catalogue's file; the lock stays taken until the writer is dropped.
+    pub(crate) fn close_catalogue(&mut self) -> Result<()> {
+        self.reader = None;
+        if !self.network {
+            self.catalogue.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        self.catalogue = Connection::open_in_memory()?;
+        Ok(())
     }
 
     /// The account of this name, recorded when it is new or its protocol is another.
@@ -364,9 +416,12 @@ impl Writer {
             return Ok(());
         }
         self.begin_batch()?;
+        self.uncommitted_bytes += length as u64;
+        if let Some(number) = self.lost_blob(&piece.name)? {
+            return self.put_again(number, piece);
+        }
         let number = BlobNumber(take_large_number(&mut self.next.blob, "blob")?);
         self.blobs.insert(piece.name, number);
-        self.uncommitted_bytes += length as u64;
         let full = self.builders[piece.stream as usize - 1].add(number, piece.name, piece.bytes);
         match full {
             Some(block) => self.stage.block(block).or_else(|_| self.fail()),
@@ -374,13 +429,43 @@ impl Writer {
         }
     }
 
-    /// Records a message whose blobs have been put. `false`: it is known already.
+    /// A lost blob has come back. Under its old number every message that is made of it is whole again.
+    fn put_again(&mut self, number: BlobNumber, piece: Piece) -> Result<()> {
+        self.blobs.insert(piece.name, number);
+        self.healed_blobs.insert(number);
+        self.again_bytes += piece.bytes.len();
+        self.again.insert(number, (piece.stream, piece.name, piece.bytes));
+        if self.again_bytes < AGAIN_BYTES { Ok(()) } else { self.store_again() }
+    }
+
+    /// Puts the blobs that have come back into blocks, one after the other in the order of their numbers.
+    fn store_again(&mut self) -> Result<()> {
+        self.again_bytes = 0;
+        let mut builders = self.builders.each_ref().map(BlockBuilder::another);
+        let mut blocks = Vec::new();
+        for (number, (stream, name, bytes)) in std::mem::take(&mut self.again) {
+            blocks.extend(builders[stream as usize - 1].add(number, name, bytes));
+        }
+        blocks.extend(builders.iter_mut().filter_map(BlockBuilder::close));
+        for block in blocks {
+            if self.stage.block(block).is_err() {
+                return self.fail();
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a message whose blobs have been put. `false`: it is known already. One that was lost is
+    /// recorded again, and with it all its places are whole.
     ///
     /// # Errors
     /// As [`account`](Self::account), and when a blob is missing.
     pub fn put_message(&mut self, message: &SplitMessage) -> Result<bool> {
         self.refuse_if_failed()?;
-        if message_number(&self.catalogue, &message.key)?.is_some() {
+        let known = message_number(&self.catalogue, &message.key)?;
+        if let Some(known) = known
+            && !damaged::is_lost(&self.catalogue, known)?
+        {
             return Ok(false);
         }
         if message.recipe.blobs.len() > limit::BLOBS_IN_MESSAGE {
@@ -394,7 +479,10 @@ impl Writer {
         }
         let mut steps = Vec::new();
         message.recipe.encode_steps(&mut steps);
-        let number = MessageNumber(take_large_number(&mut self.next.message, "message")?);
+        let number = match known {
+            Some(known) => known,
+            None => MessageNumber(take_large_number(&mut self.next.message, "message")?),
+        };
         self.record(Record::Message(MessageRecord {
             number,
             key: message.key,
@@ -523,6 +611,7 @@ impl Writer {
         if !self.batch_open {
             return Ok(self.last);
         }
+        self.record_healed()?;
         let committed = self.write_batch().and_then(|finished| self.apply_batch(finished));
         self.failed = committed.is_err();
         if self.failed {
@@ -533,7 +622,32 @@ impl Writer {
         committed
     }
 
+    /// Lost messages of which no blob is lost any more, because another message has brought them back.
+    fn record_healed(&mut self) -> Result<()> {
+        if self.healed_blobs.is_empty() {
+            return Ok(());
+        }
+        for number in damaged::messages(&self.catalogue)? {
+            let Some(row) = query::message_row(&self.catalogue, number)? else { continue };
+            let record = MessageRecord::from_row(&row)?;
+            let mut whole = true;
+            for &blob in &record.blobs {
+                let there = self.healed_blobs.contains(&blob)
+                    || query::blob_place(&self.catalogue, blob)?.is_some()
+                        && !damaged::is_blob_lost(&self.catalogue, blob)?;
+                whole &= there;
+            }
+            if whole {
+                self.record(Record::Message(record))?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_batch(&mut self) -> Result<Option<Finished>> {
+        if !self.again.is_empty() {
+            self.store_again()?;
+        }
         for builder in &mut self.builders {
             if let Some(block) = builder.close() {
                 // The error that stopped the stage is told by its commit.
@@ -560,12 +674,13 @@ impl Writer {
         self.catalogue.execute_batch("COMMIT")?;
         self.batch_open = false;
         self.blobs.clear();
+        self.healed_blobs.clear();
         self.uncommitted_bytes = 0;
         Ok(self.last)
     }
 
     /// Journals a record and applies it.
-    fn record(&mut self, record: Record) -> Result<()> {
+    pub(crate) fn record(&mut self, record: Record) -> Result<()> {
         self.refuse_if_failed()?;
         self.begin_batch()?;
         self.journal.add(&record).map_err(|length| Error::TooLarge {
@@ -620,6 +735,17 @@ impl Writer {
         Ok(found)
     }
 
+    /// The number of a lost blob of this name, where the name can still be read.
+    fn lost_blob(&self, name: &BlobName) -> Result<Option<BlobNumber>> {
+        let shelves = Shelves { catalogue: &self.catalogue, files: &self.files, cache: &self.cache };
+        for number in damaged::blobs_like(&self.catalogue, name.as_bytes())? {
+            if shelves.find(number).is_ok_and(|at| at.entry.name == *name) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
     fn account_of(&self, mailbox: MailboxId) -> Result<AccountId> {
         let account = query::mailbox_account(&self.catalogue, mailbox)?;
         account.ok_or(Error::Unknown { what: "mailbox", number: mailbox.0.into() })
@@ -664,7 +790,7 @@ fn take_large_number(next: &mut u64, what: &'static str) -> Result<u64> {
 }
 
 /// D28: files that root makes in another user's archive would lock that user out of it.
-fn refuse_foreign_owner(dir: &Path) -> Result<()> {
+pub(crate) fn refuse_foreign_owner(dir: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let Ok(metadata) = std::fs::metadata(dir) else { return Ok(()) };
     let foreign = rustix::process::geteuid().is_root() && metadata.uid() != 0;
@@ -676,19 +802,21 @@ fn refuse_foreign_owner(dir: &Path) -> Result<()> {
 fn start(place: &Place, opened: &Opened) -> Result<Start> {
     let Opened { files, replayed, before, .. } = opened;
     let last = replayed.last;
-    let Some(file) = files.packs().last() else {
-        return Ok(Start { last, previous: None, resume: None, next_sequence: 1 });
-    };
-    let next_sequence = file.sequence.saturating_add(1);
-    // Only void packs.
-    let Some((pack, end)) = replayed.end else {
-        return Ok(Start { last, previous: None, resume: None, next_sequence });
+    let acknowledged = opened.vouched.map_or(0, |state| state.commit.number);
+    // Should packs that are missing now come back, theirs are the lower sequences: each has a commit.
+    let missing = acknowledged.saturating_sub(last.number);
+    let newest = files.packs().last().map_or(0, |file| file.sequence);
+    let next_sequence = newest.saturating_add(missing).saturating_add(1);
+    let anew = Start { last, previous: None, resume: None, next_sequence, acknowledged };
+    // Without any pack, or with void ones only, nothing is continued.
+    let (Some(file), Some((pack, end))) = (files.packs().last(), replayed.end) else {
+        return Ok(anew);
     };
     // Only what the catalogue had applied is known to be all that was ever acknowledged.
     let vouched = before.is_some_and(|state| state.commit == last) && replayed.commits == 0;
     let resume = match replayed.tail {
-        // P6: behind a void pack nothing is appended to the one before it.
-        _ if !replayed.intact || file.pack != pack => false,
+        // P6: behind a void pack nothing is appended to the one before it; C11.
+        _ if !replayed.intact || file.pack != pack || acknowledged > last.number => false,
         Tail::None => true,
         Tail::Torn => vouched,
         Tail::TornCommit => false,
@@ -700,9 +828,8 @@ fn start(place: &Place, opened: &Opened) -> Result<Start> {
         open.sync().doing("sync", &path)?;
     }
     Ok(Start {
-        last,
         previous: Some(Previous { pack, length: end }),
         resume: resume.then(|| Resume { name: file.name.clone(), sequence: file.sequence }),
-        next_sequence,
+        ..anew
     })
 }

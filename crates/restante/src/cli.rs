@@ -95,6 +95,12 @@ pub(crate) enum Command {
     },
     /// Make the catalogue again from the packs alone
     Rebuild,
+    /// Save what damage has left: record what is lost, so that the next run fetches it again
+    Repair {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Read the configuration and say what is wrong, and where
     CheckConfig {
         /// Also log in to every account, without changing anything
@@ -291,6 +297,8 @@ mod tests {
             "verify",
             "verify --quick work",
             "rebuild",
+            "repair",
+            "repair --dry-run",
             "check-config --connect",
             "demo --keep",
             "init --accept",

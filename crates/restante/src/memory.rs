@@ -50,6 +50,13 @@ pub(crate) struct Verified {
     pub(crate) whole: bool,
 }
 
+impl Remembered {
+    /// Whether it is this archive.
+    pub(crate) fn is_of(&self, archive: ArchiveId) -> bool {
+        self.archive == archive
+    }
+}
+
 /// What lies at an archive's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {

@@ -95,6 +95,8 @@ pub struct Totals {
     pub archived: u64,
     /// Messages that this run placed for the first time in their folder.
     pub new: u64,
+    /// Messages that damage had taken from the archive, and that this run has brought back.
+    pub healed: u64,
     /// Octets of message content (headers, text, whole messages) that the server sent.
     pub bytes_fetched: u64,
     /// Messages whose flags were not as recorded.
@@ -122,6 +124,8 @@ pub struct FolderLedger {
     pub archived: u64,
     /// Messages placed for the first time.
     pub new: u64,
+    /// Messages that damage had taken from the archive, and that are back.
+    pub healed: u64,
     /// Octets of message content received.
     pub bytes_fetched: u64,
     /// Messages whose flags were not as recorded.
@@ -194,6 +198,7 @@ impl Totals {
             on_server: sum.on_server + folder.on_server,
             archived: sum.archived + folder.archived,
             new: sum.new + folder.new,
+            healed: sum.healed + folder.healed,
             bytes_fetched: sum.bytes_fetched + folder.bytes_fetched,
             flags_changed: sum.flags_changed + folder.flags_changed,
             vanished: sum.vanished + folder.vanished,

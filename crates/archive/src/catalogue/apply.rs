@@ -4,14 +4,16 @@
 //! through [`Applier`], so that they cannot differ. Everything here depends on the records alone, never
 //! on time, chance or what was asked in between.
 //!
-//! Records may refer to things that damage has taken: an epoch that no record defines is put in a
-//! mailbox called "lost", a message that no record defines cannot be placed and is counted.
+//! Records may refer to things that damage has taken: an account that no record defines is called
+//! "lost-" and its number, an epoch that no record defines is put in a mailbox called "lost", a message that no record defines cannot be placed and is counted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::damaged;
+use super::history::clear_lost_mailbox;
 use crate::block::Directory;
 use crate::error::Result;
 use crate::frame::NextNumbers;
@@ -70,15 +72,15 @@ pub(crate) struct Applier {
     flag_sets: HashMap<String, i64>,
     accounts_of_epochs: HashMap<EpochId, u32>,
     /// Changes of `live` and `live_bytes`.
-    live: HashMap<EpochId, (i64, i64)>,
+    pub(super) live: HashMap<EpochId, (i64, i64)>,
     /// Changes of an account's `messages` and `message_bytes`.
-    distinct: HashMap<u32, (i64, i64)>,
+    pub(super) distinct: HashMap<u32, (i64, i64)>,
     blobs: i64,
     blob_bytes: i64,
     messages: i64,
     message_bytes: i64,
-    /// Placements whose message no record defines.
-    pub(crate) dangling: u64,
+    /// Places whose message no record defines.
+    pub(crate) dangling: BTreeSet<i64>,
 }
 
 impl Applier {
@@ -117,6 +119,7 @@ impl Applier {
                     block,
                     slot as i64,
                 ))?;
+                damaged::found_blob(to, blob.number)?;
             }
         }
         Ok(())
@@ -133,6 +136,7 @@ impl Applier {
                 .execute((account.0, name, protocol))?;
             }
             Record::RunBegin { run, account, started_ms } => {
+                nameless_account(to, account.0)?;
                 to.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, NULL, NULL, NULL)")?
                     .execute((run.0, account.0, started_ms))?;
             }
@@ -165,8 +169,10 @@ impl Applier {
                         (LOST, LOST)
                     }
                 };
+                self.move_whereabouts(to, *epoch, account)?;
                 to.prepare_cached(
-                    "INSERT OR REPLACE INTO epochs VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL, 0, 0, 0)",
+                    "INSERT INTO epochs VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL, 0, 0, 0)
+                     ON CONFLICT (id) DO UPDATE SET mailbox = ?2, account = ?3, validity = ?4",
                 )?
                 .execute((
                     epoch.0,
@@ -175,6 +181,9 @@ impl Applier {
                     validity.map(message::UidValidity::get),
                 ))?;
                 self.accounts_of_epochs.insert(*epoch, account);
+                if account != LOST {
+                    clear_lost_mailbox(to)?;
+                }
             }
             Record::EpochEnd { run, epoch } => self.end_epoch(to, *run, *epoch)?,
             Record::Message(message) => self.message(to, message)?,
@@ -219,6 +228,9 @@ impl Applier {
                 to.prepare_cached("UPDATE alarms SET acknowledged = 1 WHERE account = ?1 AND run <= ?2")?
                     .execute((account.0, run.0))?;
             }
+            Record::Restated { epoch, uid, history } => self.restate(to, *epoch, *uid, history)?,
+            Record::KnownDamage(damage) => damaged::note_damage(to, damage)?,
+            Record::Lost { blobs, messages } => damaged::note(to, blobs, messages)?,
         }
         Ok(())
     }
@@ -269,6 +281,7 @@ impl Applier {
     }
 
     fn mailbox(&mut self, to: &Connection, mailbox: u32, account: u32, seen: &MailboxSeen) -> Result<()> {
+        nameless_account(to, account)?;
         let attributes: String =
             seen.attributes.iter().flat_map(|attribute| [attribute.as_str(), "\n"]).collect();
         to.prepare_cached(
@@ -297,7 +310,7 @@ impl Applier {
             .prepare_cached("UPDATE messages SET recipe = ?2 WHERE number = ?1")?
             .execute((number, &recipe))?;
         if known == 1 {
-            return Ok(());
+            return damaged::found_message(to, message.number);
         }
         to.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
             params![
@@ -318,11 +331,14 @@ impl Applier {
 
     fn placed(&mut self, to: &Connection, run: RunId, epoch: EpochId, placed: &Placed) -> Result<()> {
         let number = sql(placed.message.0);
+        let at = place(epoch, placed.uid.get());
         let Some(size) = size_of(to, placed.message)? else {
-            self.dangling += 1;
+            if self.dangling.len() < DANGLING_KEPT {
+                self.dangling.insert(at);
+            }
             return Ok(());
         };
-        let at = place(epoch, placed.uid.get());
+        self.dangling.remove(&at);
         self.put_aside(to, run, epoch, at)?;
         let (date, zone, raw) = date_columns(&placed.date);
         let flags = self.flag_set(to, &placed.flags)?;
@@ -330,16 +346,7 @@ impl Applier {
             .execute(params![at, number, date, zone, raw, flags, placed.proof == Proof::Header, run.0])?;
         let live = self.live.entry(epoch).or_default();
         *live = (live.0 + 1, live.1 + size);
-        let account = self.account_of(to, epoch)?;
-        let known = to
-            .prepare_cached("SELECT 1 FROM whereabouts WHERE account = ?1 AND message = ?2")?
-            .exists((account, number))?;
-        to.prepare_cached("INSERT OR IGNORE INTO whereabouts VALUES (?1, ?2, ?3)")?
-            .execute((account, number, at))?;
-        if !known {
-            let distinct = self.distinct.entry(account).or_default();
-            *distinct = (distinct.0 + 1, distinct.1 + size);
-        }
+        self.note_whereabouts(to, epoch, at, (number, size))?;
         to.prepare_cached("DELETE FROM troubles WHERE place = ?1")?.execute([at])?;
         Ok(())
     }
@@ -429,7 +436,7 @@ impl Applier {
         Ok(())
     }
 
-    fn flag_set(&mut self, to: &Connection, flags: &Flags) -> Result<i64> {
+    pub(super) fn flag_set(&mut self, to: &Connection, flags: &Flags) -> Result<i64> {
         /// Sets kept in memory; a mailbox has a few dozen.
         const KEPT: usize = 4096;
         let text = flags.to_string();
@@ -454,7 +461,7 @@ impl Applier {
         Ok(id)
     }
 
-    fn account_of(&mut self, to: &Connection, epoch: EpochId) -> Result<u32> {
+    pub(super) fn account_of(&mut self, to: &Connection, epoch: EpochId) -> Result<u32> {
         if let Some(&account) = self.accounts_of_epochs.get(&epoch) {
             return Ok(account);
         }
@@ -476,8 +483,18 @@ impl Applier {
     }
 }
 
+/// So many places of messages without a record are named; more are only fetched again.
+const DANGLING_KEPT: usize = 100_000;
+
 /// The number of the account and the mailbox for what has lost its own; others begin at 1.
-const LOST: u32 = 0;
+pub(super) const LOST: u32 = 0;
+
+/// An account whose own record is lost has a name all the same, so that what is in it is listed.
+fn nameless_account(to: &Connection, account: u32) -> Result<()> {
+    to.prepare_cached("INSERT OR IGNORE INTO accounts VALUES (?1, 'lost-' || ?1, '', 0, 0)")?
+        .execute([account])?;
+    Ok(())
+}
 
 fn lost_mailbox(to: &Connection) -> Result<()> {
     to.execute("INSERT OR IGNORE INTO accounts VALUES (?1, 'lost', '', 0, 0)", [LOST])?;
@@ -488,13 +505,13 @@ fn lost_mailbox(to: &Connection) -> Result<()> {
     Ok(())
 }
 
-fn size_of(to: &Connection, message: MessageNumber) -> Result<Option<i64>> {
+pub(super) fn size_of(to: &Connection, message: MessageNumber) -> Result<Option<i64>> {
     let mut select = to.prepare_cached("SELECT size FROM messages WHERE number = ?1")?;
     Ok(select.query_row([sql(message.0)], |row| row.get(0)).optional()?)
 }
 
 /// Seconds, zone and, only where these two do not give it back, the text.
-fn date_columns(date: &InternalDate) -> (Option<i64>, Option<i16>, Option<&str>) {
+pub(super) fn date_columns(date: &InternalDate) -> (Option<i64>, Option<i16>, Option<&str>) {
     match canonical(date) {
         Some((unix, zone)) => (Some(unix), Some(zone), None),
         None => (date.unix(), None, Some(date.raw())),

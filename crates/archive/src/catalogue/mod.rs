@@ -8,6 +8,8 @@
 //! * [`schema`]: the tables.
 //! * [`apply`]: the one function by which anything gets in, live or in a replay.
 //! * [`query`]: what can be asked.
+//! * [`history`]: all that is known of a UID, asked and restated.
+//! * [`damaged`]: what cannot be given back, and what damage is known.
 //! * [`compare`]: two catalogues, row for row.
 //!
 //! While a batch is open its records are applied in a transaction that is committed only after the
@@ -27,6 +29,8 @@ use crate::ids::{ArchiveId, CommitId, PackId};
 
 pub(crate) mod apply;
 pub(crate) mod compare;
+pub(crate) mod damaged;
+pub(crate) mod history;
 pub(crate) mod loss;
 pub(crate) mod query;
 pub(crate) mod schema;
@@ -301,6 +305,33 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives a catalogue another name, with what SQLite keeps beside it and still needs.
+pub(crate) fn rename(path: &Path, target: &Path) -> Result<()> {
+    std::fs::rename(path, target).doing("move aside", path)?;
+    for suffix in ["-wal", "-journal"] {
+        let beside_it = beside(path, suffix);
+        match std::fs::rename(&beside_it, beside(target, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).doing("move aside", &beside_it);
+            }
+            _ => {}
+        }
+    }
+    remove(path)
+}
+
+/// Whether SQLite finds its own structure sound.
+pub(crate) fn is_sound(connection: &Connection) -> Result<bool> {
+    let word: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok(word == "ok")
+}
+
+/// Whether a catalogue was made by another version of this program: of no use, and nothing wrong with it.
+pub(crate) fn is_outdated(connection: &Connection) -> Result<bool> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(application == schema::APPLICATION_ID && user_version(connection)? != schema::VERSION)
 }
 
 /// Puts a catalogue that was made in `made` in the place of the one in `path`.

@@ -4,7 +4,7 @@
 //! Nothing here holds more than a few numbers per message: long answers are streamed or given as
 //! ranges.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::ops::{ControlFlow, RangeInclusive};
 
 use message::fields::Fields;
@@ -74,6 +74,17 @@ pub(crate) fn alarms(from: &Connection, account: AccountId) -> Result<Vec<RunInf
     Ok(select.query_map([account.0], run_of_row)?.collect::<Result<_, _>>()?)
 }
 
+/// Whose alarm a run gave, and whether a person has seen it.
+pub(crate) fn alarm(from: &Connection, run: RunId) -> Result<Option<(AccountId, bool)>> {
+    let mut select = from.prepare_cached("SELECT account, acknowledged FROM alarms WHERE run = ?1")?;
+    Ok(select.query_row([run.0], |row| Ok((AccountId(row.get(0)?), row.get(1)?))).optional()?)
+}
+
+pub(crate) fn run(from: &Connection, run: RunId) -> Result<Option<RunInfo>> {
+    let mut select = from.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs r WHERE id = ?1"))?;
+    Ok(select.query_row([run.0], run_of_row).optional()?)
+}
+
 pub(crate) fn run_as_of(from: &Connection, account: AccountId, unix_ms: i64) -> Result<Option<RunId>> {
     let mut select = from.prepare_cached(
         "SELECT id FROM runs WHERE account = ?1 AND finished_ms <= ?2 ORDER BY id DESC LIMIT 1",
@@ -137,10 +148,13 @@ pub(crate) fn mailboxes(from: &Connection, account: AccountId) -> Result<Vec<Mai
 }
 
 pub(crate) fn mailbox(from: &Connection, mailbox: MailboxId) -> Result<Option<MailboxInfo>> {
+    mailbox_row(from, mailbox)?.map(|row| mailbox_info(from, row)).transpose()
+}
+
+pub(crate) fn mailbox_row(from: &Connection, mailbox: MailboxId) -> Result<Option<MailboxRow>> {
     let mut select =
         from.prepare_cached(&format!("SELECT {MAILBOX_COLUMNS} FROM mailboxes WHERE id = ?1"))?;
-    let row = select.query_row([mailbox.0], mailbox_of_row).optional()?;
-    row.map(|row| mailbox_info(from, row)).transpose()
+    Ok(select.query_row([mailbox.0], mailbox_of_row).optional()?)
 }
 
 fn mailbox_info(from: &Connection, row: MailboxRow) -> Result<MailboxInfo> {
@@ -159,6 +173,7 @@ fn mailbox_info(from: &Connection, row: MailboxRow) -> Result<MailboxInfo> {
         gone,
         epoch: newest_epoch(from, id)?,
         live: live.cast_unsigned(),
+        lost: super::damaged::in_mailbox(from, id)?,
     })
 }
 
@@ -192,6 +207,32 @@ pub(crate) fn epochs(from: &Connection, mailbox: MailboxId) -> Result<Vec<EpochI
     Ok(select.query_map([mailbox.0], epoch_of_row)?.collect::<Result<_, _>>()?)
 }
 
+pub(crate) fn epoch(from: &Connection, epoch: EpochId) -> Result<Option<EpochInfo>> {
+    let mut select = from.prepare_cached(&format!("SELECT {EPOCH_COLUMNS} FROM epochs WHERE id = ?1"))?;
+    Ok(select.query_row([epoch.0], epoch_of_row).optional()?)
+}
+
+/// Epochs of which something is marked.
+pub(crate) fn marked_epochs(from: &Connection) -> Result<Vec<EpochId>> {
+    let mut select = from.prepare_cached("SELECT id FROM epochs WHERE marked = 1 ORDER BY id")?;
+    Ok(select.query_map([], |row| row.get(0).map(EpochId))?.collect::<Result<_, _>>()?)
+}
+
+/// Whether the two give an epoch that both know by its record different validities.
+pub(crate) fn other_validity(left: &Connection, right: &Connection) -> Result<bool> {
+    let mut select = left.prepare("SELECT id, validity FROM epochs WHERE mailbox > 0")?;
+    let mut same = right.prepare("SELECT validity FROM epochs WHERE id = ?1 AND mailbox > 0")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, validity): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+        let other: Option<Option<i64>> = same.query_row([id], |row| row.get(0)).optional()?;
+        if other.is_some_and(|other| other != validity) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The mailbox and the account of an epoch.
 pub(crate) fn epoch_owner(from: &Connection, epoch: EpochId) -> Result<Option<(MailboxId, AccountId)>> {
     let mut select = from.prepare_cached("SELECT mailbox, account FROM epochs WHERE id = ?1")?;
@@ -215,7 +256,7 @@ pub(crate) struct PlacementRow {
     pub(crate) last_run: Option<RunId>,
 }
 
-fn placement_of_row(row: &Row<'_>) -> rusqlite::Result<PlacementRow> {
+pub(super) fn placement_of_row(row: &Row<'_>) -> rusqlite::Result<PlacementRow> {
     let header_only: bool = row.get(6)?;
     Ok(PlacementRow {
         place: row.get(0)?,
@@ -229,7 +270,7 @@ fn placement_of_row(row: &Row<'_>) -> rusqlite::Result<PlacementRow> {
 }
 
 /// A date from three columns: seconds, zone, text.
-fn date_of_row(row: &Row<'_>, column: usize) -> rusqlite::Result<InternalDate> {
+pub(super) fn date_of_row(row: &Row<'_>, column: usize) -> rusqlite::Result<InternalDate> {
     let raw: Option<String> = row.get(column + 2)?;
     if let Some(raw) = raw {
         return Ok(InternalDate::parse(&raw));
@@ -248,6 +289,7 @@ pub(crate) fn placement(from: &Connection, epoch: EpochId, uid: Uid) -> Result<O
 pub(crate) fn full(from: &Connection, row: PlacementRow, as_of: Option<RunId>) -> Result<PlacementInfo> {
     let (epoch, uid) = unplace(row.place).ok_or(wrong("a place without epoch or UID"))?;
     let message = message_row(from, row.message)?.ok_or(wrong("a placement of an unknown message"))?;
+    let lost = super::damaged::is_lost(from, row.message)?;
     let flags = match as_of {
         Some(run) => flags_as_of(from, &row, run)?,
         None => row.flags,
@@ -263,6 +305,7 @@ pub(crate) fn full(from: &Connection, row: PlacementRow, as_of: Option<RunId>) -
         first_run: row.first_run,
         last_run: row.last_run,
         proof: row.proof,
+        lost,
     })
 }
 
@@ -357,7 +400,12 @@ fn list_epoch(from: &Connection, epoch: EpochId, when: When, listed: &mut Vec<Li
 }
 
 pub(crate) fn held_uids(from: &Connection, epoch: EpochId) -> Result<UidSet> {
-    uids(from, "SELECT place FROM placements WHERE place BETWEEN ?1 AND ?2 AND last_run IS NULL", epoch)
+    uids(
+        from,
+        "SELECT place FROM placements WHERE place BETWEEN ?1 AND ?2 AND last_run IS NULL
+           AND message NOT IN (SELECT number FROM lost_messages)",
+        epoch,
+    )
 }
 
 pub(crate) fn unproven(from: &Connection, epoch: EpochId) -> Result<UidSet> {
@@ -460,7 +508,8 @@ pub(crate) fn past_in(
         from,
         "SELECT p.place, m.size, m.prefix, m.rest, p.date, p.zone, p.raw_date
          FROM placements p JOIN messages m ON m.number = p.message
-         WHERE p.place BETWEEN ?1 AND ?2 AND p.last_run IS NOT NULL ORDER BY p.place",
+         WHERE p.place BETWEEN ?1 AND ?2 AND p.last_run IS NOT NULL
+           AND p.message NOT IN (SELECT number FROM lost_messages) ORDER BY p.place",
         epoch,
         range,
     )
@@ -492,42 +541,28 @@ pub(crate) fn troubles(from: &Connection, epoch: EpochId) -> Result<Vec<TroubleI
     Ok(found)
 }
 
-/// Every place where one of these messages lies or lay, as account, mailbox, UID. Reads all
-/// placements once.
-pub(crate) fn places_of(
-    from: &Connection,
-    wanted: &dyn Fn(MessageNumber) -> bool,
-    each: &mut dyn FnMut(MessageNumber, i64),
-) -> Result<()> {
-    let mut select =
-        from.prepare_cached("SELECT message, place FROM whereabouts ORDER BY account, message, place")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let message = MessageNumber(row.get::<_, i64>(0)?.cast_unsigned());
-        if wanted(message) {
-            each(message, row.get(1)?);
-        }
-    }
-    Ok(())
+/// Whether any message lies or lay under a UID.
+pub(crate) fn has_place(from: &Connection, at: i64) -> Result<bool> {
+    let mut select = from.prepare_cached(
+        "SELECT 1 FROM placements WHERE place = ?1 UNION ALL SELECT 1 FROM former WHERE place = ?1",
+    )?;
+    Ok(select.exists([at])?)
 }
 
-/// Messages that `left` knows and `right` does not, or knows at a place that `right` does not know.
-pub(crate) fn placed_only_in(
-    left: &Connection,
-    right: &Connection,
-) -> Result<BTreeMap<MessageNumber, String>> {
-    let mut select = left.prepare("SELECT message, place FROM whereabouts")?;
+/// Messages that `left` knows at a place and `right` does not know there.
+pub(crate) fn placed_only_in(left: &Connection, right: &Connection) -> Result<Vec<(MessageNumber, i64)>> {
+    let mut select =
+        left.prepare("SELECT message, place FROM whereabouts ORDER BY account, message, place")?;
     let mut known = right.prepare(
         "SELECT 1 FROM placements p JOIN messages m ON m.number = p.message WHERE p.place = ?2 AND p.message = ?1
          UNION ALL SELECT 1 FROM former WHERE place = ?2 AND message = ?1",
     )?;
     let mut rows = select.query([])?;
-    let mut only = BTreeMap::new();
+    let mut only = Vec::new();
     while let Some(row) = rows.next()? {
         let (message, place): (i64, i64) = (row.get(0)?, row.get(1)?);
         if !known.exists((message, place))? {
-            let reason = "its record in the journal is lost; only the catalogue still knows it".to_owned();
-            only.insert(MessageNumber(message.cast_unsigned()), reason);
+            only.push((MessageNumber(message.cast_unsigned()), place));
         }
     }
     Ok(only)
@@ -648,6 +683,7 @@ pub(crate) fn keys_with_prefix(from: &Connection, digits: &str, limit: usize) ->
 pub(crate) fn messages_of_size(from: &Connection, account: AccountId, size: u64) -> Result<Vec<MessageRow>> {
     let mut select = from.prepare_cached(&format!(
         "SELECT {MESSAGE_COLUMNS} FROM messages m WHERE size = ?1
+           AND number NOT IN (SELECT number FROM lost_messages)
            AND EXISTS (SELECT 1 FROM whereabouts w WHERE w.account = ?2 AND w.message = m.number)"
     ))?;
     Ok(select.query_map((sql(size), account.0), message_of_row)?.collect::<Result<_, _>>()?)
@@ -701,12 +737,25 @@ pub(crate) fn block_place(from: &Connection, block: i64) -> Result<Option<(PackI
     Ok(found.map(|(pack, start)| (PackId(pack), start.cast_unsigned())))
 }
 
-/// Blobs whose names begin with the same eight bytes.
+/// Blobs whose names begin with the same eight bytes; those that are lost are left out.
 pub(crate) fn blobs_like(from: &Connection, name: &[u8; 32]) -> Result<Vec<BlobNumber>> {
-    let mut select = from.prepare_cached("SELECT blob FROM blob_names WHERE prefix = ?1")?;
+    let mut select = from.prepare_cached(
+        "SELECT blob FROM blob_names WHERE prefix = ?1 AND blob NOT IN (SELECT number FROM lost_blobs)",
+    )?;
     let rows =
         select.query_map([prefix(name)], |row| Ok(BlobNumber(row.get::<_, i64>(0)?.cast_unsigned())))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many blobs are in the packs and not among these.
+pub(crate) fn count_blobs_without(from: &Connection, named: &HashSet<BlobNumber>) -> Result<u64> {
+    let mut select = from.prepare_cached("SELECT number FROM blobs")?;
+    let mut rows = select.query([])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += u64::from(!named.contains(&BlobNumber(row.get::<_, i64>(0)?.cast_unsigned())));
+    }
+    Ok(count)
 }
 
 // Sums

@@ -6,13 +6,13 @@
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
 
 /// Tables in the order in which they are compared, each with what its rows are ordered by.
-pub(crate) const TABLES: [(&str, &str); 17] = [
+pub(crate) const TABLES: [(&str, &str); 20] = [
     ("state", "one"),
     ("packs", "number"),
     ("blocks", "number"),
@@ -30,6 +30,9 @@ pub(crate) const TABLES: [(&str, &str); 17] = [
     ("former", "place, last_run, first_run, message"),
     ("flag_history", "place, run"),
     ("troubles", "place"),
+    ("known_damage", "pack, kind, start, length"),
+    ("lost_blobs", "number"),
+    ("lost_messages", "number"),
 ];
 
 pub(crate) const TABLES_SQL: &str = "
@@ -113,6 +116,13 @@ CREATE TABLE flag_history (
 CREATE TABLE troubles (
     place INTEGER PRIMARY KEY, reason TEXT NOT NULL, attempts INTEGER NOT NULL, last_run INTEGER NOT NULL
 ) STRICT;
+-- What repair has found, and nobody has brought back since.
+CREATE TABLE known_damage (
+    pack BLOB NOT NULL, kind INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, what TEXT NOT NULL,
+    PRIMARY KEY (pack, kind, start, length)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE lost_blobs (number INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE lost_messages (number INTEGER PRIMARY KEY) STRICT;
 ";
 
 /// Made after the tables; when a catalogue is made anew, after the rows too.

@@ -10,9 +10,10 @@
 
 use message::{Flags, InternalDate, MailboxName, MessageKey, ModSeq, NameEncoding, Uid, UidSet, UidValidity};
 
-use super::record::{MessageRecord, Placed, Record};
+use super::record::{History, MessageRecord, Placed, Record, Stay};
+use crate::damage::KnownDamage;
 use crate::frame::limit;
-use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, RunId};
+use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, PackId, RunId};
 use crate::info::{MailboxSeen, Mark, Proof};
 use crate::wire::{Cursor, Malformed, malformed, put_bytes, put_signed, put_varint};
 
@@ -34,10 +35,13 @@ mod kind {
     pub(super) const TROUBLE: u8 = 14;
     /// Which run and epoch the next records are about.
     pub(super) const AT: u8 = 15;
+    pub(super) const RESTATED: u8 = 16;
     pub(super) const ALARM: u8 = 152;
     pub(super) const ACKNOWLEDGED: u8 = 153;
     /// Types with this bit may be skipped by who does not know them (J3).
     pub(super) const SKIPPABLE: u8 = 0x80;
+    pub(super) const KNOWN_DAMAGE: u8 = SKIPPABLE;
+    pub(super) const LOST: u8 = SKIPPABLE | 1;
 }
 
 /// A record that this version must not skip and does not know.
@@ -201,6 +205,24 @@ impl Encoder {
                 put_varint(out, run.0.into());
                 kind::ACKNOWLEDGED
             }
+            Record::Restated { uid, history, .. } => {
+                self.put_uid(out, *uid);
+                self.put_history(out, history);
+                kind::RESTATED
+            }
+            Record::KnownDamage(damage) => {
+                out.extend_from_slice(&damage.pack.0);
+                out.push(damage.kind);
+                put_varint(out, damage.start);
+                put_varint(out, damage.length);
+                out.extend_from_slice(damage.what.as_bytes());
+                kind::KNOWN_DAMAGE
+            }
+            Record::Lost { blobs, messages } => {
+                put_numbers(out, blobs.iter().map(|blob| blob.0));
+                put_numbers(out, messages.iter().map(|message| message.0));
+                kind::LOST
+            }
         }
     }
 
@@ -228,20 +250,55 @@ impl Encoder {
     }
 
     fn put_placed(&mut self, out: &mut Vec<u8>, placed: &Placed) {
-        let canonical = canonical(&placed.date);
-        let form = u8::from(placed.proof == Proof::Header) | u8::from(canonical.is_none()) << 1;
-        out.push(form);
+        out.push(form(&placed.date, placed.proof));
         self.put_uid(out, placed.uid);
         put_step(out, &mut self.context.placed, placed.message.0);
-        match canonical {
+        self.put_date(out, &placed.date);
+        out.extend_from_slice(placed.flags.to_string().as_bytes());
+    }
+
+    fn put_date(&mut self, out: &mut Vec<u8>, date: &InternalDate) {
+        match canonical(date) {
             Some((unix, offset)) => {
                 put_signed(out, unix.wrapping_sub(self.context.placed_date));
                 put_signed(out, offset.into());
                 self.context.placed_date = unix;
             }
-            None => put_bytes(out, placed.date.raw().as_bytes()),
+            None => put_bytes(out, date.raw().as_bytes()),
         }
-        out.extend_from_slice(placed.flags.to_string().as_bytes());
+    }
+
+    fn put_history(&mut self, out: &mut Vec<u8>, history: &History) {
+        put_varint(out, history.stays.len() as u64);
+        for stay in &history.stays {
+            out.push(form(&stay.date, stay.proof));
+            put_varint(out, stay.first_run.0.into());
+            put_varint(out, stay.last_run.map_or(0, |run| run.0).into());
+            put_step(out, &mut self.context.placed, stay.message.0);
+            self.put_date(out, &stay.date);
+            put_bytes(out, stay.flags.to_string().as_bytes());
+        }
+        put_varint(out, history.flags_until.len() as u64);
+        for (run, flags) in &history.flags_until {
+            put_varint(out, run.0.into());
+            put_bytes(out, flags.to_string().as_bytes());
+        }
+    }
+}
+
+/// Bit 0: known by its header only. Bit 1: the date is text.
+fn form(date: &InternalDate, proof: Proof) -> u8 {
+    u8::from(proof == Proof::Header) | u8::from(canonical(date).is_none()) << 1
+}
+
+/// Numbers that ascend, each as its distance from the one before. They take nothing from the frame's
+/// context and leave nothing in it, so that a reader may skip them.
+fn put_numbers(out: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = u64>) {
+    put_varint(out, numbers.len() as u64);
+    let mut last = 0;
+    for number in numbers {
+        put_varint(out, number.wrapping_sub(last));
+        last = number;
     }
 }
 
@@ -263,6 +320,14 @@ fn longest_payload(record: &Record) -> usize {
         Record::FlagsChanged { flags, .. } => flags.to_string().len(),
         Record::Vanished { uids, .. } | Record::Proven { uids, .. } => uids.ranges().count() * 10,
         Record::Trouble { reason, .. } => reason.len(),
+        Record::Restated { history, .. } => {
+            let stay = |stay: &Stay| 50 + stay.flags.to_string().len() + stay.date.raw().len();
+            let change = |(_, flags): &(RunId, Flags)| 10 + flags.to_string().len();
+            history.stays.iter().map(stay).sum::<usize>()
+                + history.flags_until.iter().map(change).sum::<usize>()
+        }
+        Record::KnownDamage(damage) => damage.what.len(),
+        Record::Lost { blobs, messages } => (blobs.len() + messages.len()) * 10,
         _ => 0,
     };
     texts + NUMBERS
@@ -288,14 +353,17 @@ fn place_of(record: &Record) -> (Option<RunId>, Option<EpochId>) {
         Record::Account { .. }
         | Record::Mailbox { .. }
         | Record::Message(_)
-        | Record::Acknowledged { .. } => (None, None),
+        | Record::Acknowledged { .. }
+        | Record::KnownDamage(_)
+        | Record::Lost { .. } => (None, None),
         Record::RunBegin { run, .. }
         | Record::RunEnd { run, .. }
         | Record::MailboxGone { run, .. }
         | Record::Alarm { run, .. } => (Some(*run), None),
-        Record::EpochBegin { epoch, .. } | Record::Proven { epoch, .. } | Record::Mark { epoch, .. } => {
-            (None, Some(*epoch))
-        }
+        Record::EpochBegin { epoch, .. }
+        | Record::Proven { epoch, .. }
+        | Record::Mark { epoch, .. }
+        | Record::Restated { epoch, .. } => (None, Some(*epoch)),
         Record::EpochEnd { run, epoch }
         | Record::Placed { run, epoch, .. }
         | Record::FlagsChanged { run, epoch, .. }
@@ -412,6 +480,21 @@ impl<'f> Decoder<'f> {
                 account: AccountId(from.varint32("an account's number")?),
                 run: RunId(from.varint32("a run's number")?),
             },
+            kind::RESTATED => {
+                let uid = self.take_uid(from)?;
+                Record::Restated { epoch, uid, history: self.take_history(from)? }
+            }
+            kind::KNOWN_DAMAGE => Record::KnownDamage(KnownDamage {
+                pack: PackId(from.array("a pack's id")?),
+                kind: from.u8("a kind of damage")?,
+                start: from.varint("damage")?,
+                length: from.varint("damage")?,
+                what: take_rest_text(from, "damage")?,
+            }),
+            kind::LOST => Record::Lost {
+                blobs: take_numbers(from, "a blob's number")?.into_iter().map(BlobNumber).collect(),
+                messages: take_numbers(from, "a message's number")?.into_iter().map(MessageNumber).collect(),
+            },
             unknown if unknown & kind::SKIPPABLE != 0 => return Ok(None),
             unknown => return Err(JournalError::UnknownRecord(unknown)),
         };
@@ -457,18 +540,55 @@ impl<'f> Decoder<'f> {
         let form = from.u8("a placement")?;
         let uid = self.take_uid(from)?;
         let message = MessageNumber(take_step(from, &mut self.context.placed, "a message's number")?);
-        let date = if form & 2 == 0 {
-            let what = "a received date";
-            let unix = self.context.placed_date.wrapping_add(from.signed(what)?);
-            let date = date_from(unix, from.signed(what)?).ok_or(malformed(what))?;
-            self.context.placed_date = unix;
-            date
-        } else {
-            InternalDate::parse(from.text("a received date")?)
-        };
-        let proof = if form & 1 == 0 { Proof::Bytes } else { Proof::Header };
-        Ok(Placed { uid, message, date, flags: take_flags(from)?, proof })
+        let date = self.take_date(from, form)?;
+        Ok(Placed { uid, message, date, flags: take_flags(from)?, proof: proof(form) })
     }
+
+    fn take_date(&mut self, from: &mut Cursor<'f>, form: u8) -> Result<InternalDate, Malformed> {
+        let what = "a received date";
+        if form & 2 != 0 {
+            return Ok(InternalDate::parse(from.text(what)?));
+        }
+        let unix = self.context.placed_date.wrapping_add(from.signed(what)?);
+        let date = date_from(unix, from.signed(what)?).ok_or(malformed(what))?;
+        self.context.placed_date = unix;
+        Ok(date)
+    }
+
+    fn take_history(&mut self, from: &mut Cursor<'f>) -> Result<History, Malformed> {
+        let mut history = History::default();
+        for _ in 0..from.varint("a count of stays")? {
+            let form = from.u8("a stay")?;
+            let first_run = RunId(from.varint32("a run's number")?);
+            let last_run = Some(from.varint32("a run's number")?).filter(|&run| run > 0).map(RunId);
+            let message = MessageNumber(take_step(from, &mut self.context.placed, "a message's number")?);
+            let date = self.take_date(from, form)?;
+            let flags = Flags::parse(from.text("flags")?);
+            history.stays.push(Stay { first_run, last_run, message, date, flags, proof: proof(form) });
+        }
+        for _ in 0..from.varint("a count of flags")? {
+            let run = RunId(from.varint32("a run's number")?);
+            history.flags_until.push((run, Flags::parse(from.text("flags")?)));
+        }
+        Ok(history)
+    }
+}
+
+fn proof(form: u8) -> Proof {
+    if form & 1 == 0 { Proof::Bytes } else { Proof::Header }
+}
+
+/// Grows with the bytes that are there, not with the count.
+fn take_numbers(from: &mut Cursor<'_>, what: &'static str) -> Result<Vec<u64>, Malformed> {
+    let (mut numbers, mut last) = (Vec::new(), 0u64);
+    for _ in 0..from.varint(what)? {
+        let step = from.varint(what)?;
+        let number = last.checked_add(step).filter(|_| step > 0).ok_or(malformed(what))?;
+        i64::try_from(number).map_err(|_| malformed(what))?;
+        numbers.push(number);
+        last = number;
+    }
+    Ok(numbers)
 }
 
 fn take_step(from: &mut Cursor<'_>, last: &mut u64, what: &'static str) -> Result<u64, Malformed> {

@@ -6,6 +6,9 @@
 
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet, UidValidity};
 
+use crate::catalogue::query::{MessageRow, decode_recipe};
+use crate::damage::KnownDamage;
+use crate::error::Result;
 use crate::frame::NextNumbers;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, RunId};
 use crate::info::{MailboxSeen, Mark, Proof};
@@ -27,7 +30,8 @@ pub(crate) enum Record {
     EpochBegin { epoch: EpochId, mailbox: MailboxId, validity: Option<UidValidity> },
     /// 7: what was live in the epoch ends.
     EpochEnd { run: RunId, epoch: EpochId },
-    /// 8: a message, and how it is put together. With a number that is known: a new recipe for it.
+    /// 8: a message, and how it is put together. With a number that is known: a new recipe for it, and
+    /// it can be given back again.
     Message(MessageRecord),
     /// 9: a message lies under a UID.
     Placed { run: RunId, epoch: EpochId, placed: Placed },
@@ -45,6 +49,34 @@ pub(crate) enum Record {
     Alarm { run: RunId, account: AccountId },
     /// 153: a person has looked at the alarms of the account up to this run.
     Acknowledged { account: AccountId, run: RunId },
+    /// 16: all that was ever known of a UID, in place of what the records before say of it.
+    Restated { epoch: EpochId, uid: Uid, history: History },
+    /// 128: damage that `repair` has found in the packs.
+    KnownDamage(KnownDamage),
+    /// 129: what cannot be given back.
+    Lost { blobs: Vec<BlobNumber>, messages: Vec<MessageNumber> },
+}
+
+/// What lay and lies under a UID.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    /// One after the other, the newest last; only that one may be live.
+    pub(crate) stays: Vec<Stay>,
+    /// The flags that held until a run changed them, ascending.
+    pub(crate) flags_until: Vec<(RunId, Flags)>,
+}
+
+/// A message's time under a UID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stay {
+    pub(crate) first_run: RunId,
+    /// The run that saw it no more; `None` while it is live.
+    pub(crate) last_run: Option<RunId>,
+    pub(crate) message: MessageNumber,
+    pub(crate) date: InternalDate,
+    /// The newest flags.
+    pub(crate) flags: Flags,
+    pub(crate) proof: Proof,
 }
 
 /// A message and its recipe.
@@ -60,6 +92,23 @@ pub(crate) struct MessageRecord {
     pub(crate) blobs: Vec<BlobNumber>,
     /// The recipe's steps, in the form of `message::recipe`.
     pub(crate) steps: Vec<u8>,
+}
+
+impl MessageRecord {
+    /// The record that says again what the catalogue says.
+    pub(crate) fn from_row(row: &MessageRow) -> Result<Self> {
+        let (blobs, steps) = decode_recipe(&row.recipe)?;
+        Ok(Self {
+            number: row.number,
+            key: row.key,
+            size: row.size,
+            subject: row.fields.subject.clone(),
+            from: row.fields.from.clone(),
+            date: row.fields.date,
+            blobs,
+            steps: steps.to_vec(),
+        })
+    }
 }
 
 /// A message's placement.

@@ -9,12 +9,14 @@
 //! pack is first used, so that opening costs one listing, however many packs there are. Few packs
 //! are kept open at a time (D23).
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::header::{FORMAT_VERSION, NoHeader, PACK_HEADER_BYTES, PackHeader, parse_file_name};
 use super::reader::PackReader;
+use super::walk::{Event, Walk};
 use crate::disk::{Access, Disk, DiskFile, Entry, read_exact_at};
 use crate::error::{Context as _, Error, Result};
 use crate::frame::FrameKey;
@@ -122,10 +124,14 @@ impl PackFiles {
         }
         let missing = || Error::PackMissing { pack: pack.to_string() };
         let known = self.find(pack).ok_or_else(missing)?;
-        let path = self.dir.join(&*known.name);
-        let file = self.disk.open(&path, Access::Read).doing("open", &path)?;
+        let mut known = Cow::Borrowed(known);
+        let mut path = self.dir.join(&*known.name);
+        let mut file = self.disk.open(&path, Access::Read).doing("open", &path)?;
         if known.header == Header::Unread && wrong_pack(&*file, pack) {
-            return Err(missing());
+            // The name lies. Some other file may be the pack.
+            known = Cow::Owned(self.look_everywhere(pack)?.ok_or_else(missing)?);
+            path = self.dir.join(&*known.name);
+            file = self.disk.open(&path, Access::Read).doing("open", &path)?;
         }
         let reader = PackReader::new(pack, known.name.clone(), file, FrameKey::new(self.archive, pack));
         if open.len() >= OPEN_FILES {
@@ -136,6 +142,28 @@ impl PackFiles {
     }
 }
 
+impl PackFiles {
+    /// Whether neither the file's header nor one frame can be read, although the medium gives all its bytes.
+    pub(crate) fn is_of_no_use(&self, file: &PackFile) -> Result<bool> {
+        if file.header != Header::Damaged {
+            return Ok(false);
+        }
+        let reader = self.reader(file.pack)?;
+        let mut walk = Walk::new(&reader, 0, file.length);
+        let nothing = match walk.next() {
+            Ok(Some(Event::End { frames, .. })) => frames.is_empty(),
+            _ => false,
+        };
+        Ok(nothing && is_given(&*reader.file, file.length))
+    }
+
+    /// The pack, by the headers of all files.
+    fn look_everywhere(&self, pack: PackId) -> Result<Option<PackFile>> {
+        let all = Self::discover(self.disk.clone(), self.dir.clone(), self.archive, &HashSet::new())?;
+        Ok(all.find(pack).filter(|file| matches!(file.header, Header::Read(_))).cloned())
+    }
+}
+
 impl PackFile {
     /// Of two files with one id: the one whose header is right, else the longer one, else the first.
     fn is_better_than(&self, other: &Self) -> bool {
@@ -143,6 +171,21 @@ impl PackFile {
         let rank = |file: &Self| (proven(file), file.length);
         rank(self) > rank(other)
     }
+}
+
+/// Whether the medium gives every byte of the file.
+fn is_given(file: &dyn DiskFile, length: u64) -> bool {
+    const AT_A_TIME: usize = 1 << 20;
+    let mut bytes = vec![0; AT_A_TIME];
+    let mut offset = 0;
+    while offset < length {
+        let wanted = usize::try_from(length - offset).unwrap_or(AT_A_TIME).min(AT_A_TIME);
+        if !matches!(read_exact_at(file, &mut bytes[..wanted], offset), Ok(true)) {
+            return false;
+        }
+        offset += wanted as u64;
+    }
+    true
 }
 
 /// Whether the header is whole and says that the file is another pack: a name that was moved to it.

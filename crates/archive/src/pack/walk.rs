@@ -9,10 +9,12 @@
 //! Rules C3 to C6 and W1 to W4.
 
 use std::io;
+use std::ops::Range;
 
 use memchr::memmem;
 
 use super::reader::{Fault, PackReader};
+use crate::damage::DamageKind;
 use crate::disk::read_exact_at;
 use crate::frame::{CommitFields, FrameHeader, HEADER_BYTES, Kind, MAGIC};
 
@@ -24,6 +26,18 @@ const SEARCH_BYTES: usize = 1 << 20;
 pub(crate) struct FrameAt {
     pub(crate) offset: u64,
     pub(crate) header: FrameHeader,
+}
+
+impl FrameAt {
+    /// Where it lies in the pack.
+    pub(crate) fn bytes(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.header.frame_length())
+    }
+
+    /// What its damage means to the archive.
+    pub(crate) fn damage_kind(&self) -> DamageKind {
+        if self.header.kind == Kind::Block { DamageKind::Block } else { DamageKind::Bytes }
+    }
 }
 
 /// A commit that was found.
@@ -48,7 +62,7 @@ pub(crate) enum Event {
     Commit(FoundCommit),
     /// Bytes that are no frame, with frames or the claimed end behind them.
     Damage {
-        from: u64,
+        bytes: Range<u64>,
         what: String,
     },
     /// The end. `frames` are covered by no commit; `torn` says whether bytes follow that are no frame.
@@ -129,7 +143,7 @@ impl<'p> Walk<'p> {
             Ok(fields) => fields,
             // Its frames stay: the next commit shows that they count.
             Err(fault) => {
-                return Event::Damage { from: frame.offset, what: format!("commit record: {fault}") };
+                return Event::Damage { bytes: frame.bytes(), what: format!("commit record: {fault}") };
             }
         };
         let frames = std::mem::take(&mut self.frames);
@@ -154,7 +168,7 @@ impl<'p> Walk<'p> {
         if let Some(next) = self.next_frame(from + 1)? {
             self.position = next;
             let what = "no frame can be read there".to_owned();
-            return Ok(Event::Damage { from, what });
+            return Ok(Event::Damage { bytes: from..next, what });
         }
         self.finished = true;
         let frames = std::mem::take(&mut self.frames);

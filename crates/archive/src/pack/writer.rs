@@ -48,6 +48,9 @@ pub(crate) struct Start {
     /// Whether writing goes on in that pack, which then ends exactly there.
     pub(crate) resume: Option<Resume>,
     pub(crate) next_sequence: u64,
+    /// Commits up to this number were acknowledged once; none of them is given again, even if `last` is
+    /// below it (C11).
+    pub(crate) acknowledged: u64,
 }
 
 /// The pack that is to be continued.
@@ -88,6 +91,7 @@ pub(crate) struct PackWriter {
     last: CommitId,
     previous: Option<Previous>,
     next_sequence: u64,
+    acknowledged: u64,
     open: Option<OpenPack>,
     blocks: Vec<StoredBlock>,
     block_compressor: zstd::bulk::Compressor<'static>,
@@ -145,6 +149,7 @@ impl PackWriter {
             last: start.last,
             previous: start.previous,
             next_sequence: start.next_sequence,
+            acknowledged: start.acknowledged,
             open: None,
             blocks: Vec::new(),
             block_compressor,
@@ -209,7 +214,8 @@ impl PackWriter {
         }
         self.owner.check()?;
         let sealed = self.seal_if_large()?;
-        let number = self.last.number.checked_add(1).ok_or(Error::NumbersUsedUp { what: "commit" })?;
+        let before = self.last.number.max(self.acknowledged);
+        let number = before.checked_add(1).ok_or(Error::NumbersUsedUp { what: "commit" })?;
         let open = self.open.as_mut().expect("an empty commit was sorted out above");
         let checks: Vec<&[u8]> = open.checks.iter().map(|check| &check[..]).collect();
         let fields = CommitFields {

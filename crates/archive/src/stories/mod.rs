@@ -21,6 +21,7 @@ mod crashes;
 mod example;
 mod history;
 mod reading;
+mod repair;
 
 /// An archive on a disk in memory, with its catalogue in a file, and the mail that is put in it.
 pub(crate) struct World {

@@ -217,7 +217,11 @@ fn write_row(out: &mut impl Write, placement: &PlacementInfo) -> io::Result<()> 
     let received = placement.internal_date.unix().map_or_else(|| "-".to_owned(), local_time);
     let uid = placement.uid.to_string();
     let bytes = size(placement.size);
-    table::line(out, &MESSAGE_COLUMNS, &[&short, &uid, &received, &bytes, &from, &placement.fields.subject])
+    let subject = match placement.lost {
+        true => format!("(lost to damage) {}", placement.fields.subject),
+        false => placement.fields.subject.clone(),
+    };
+    table::line(out, &MESSAGE_COLUMNS, &[&short, &uid, &received, &bytes, &from, &subject])
 }
 
 #[derive(Serialize)]
@@ -249,6 +253,9 @@ struct MessageRow<'a> {
     from: &'a str,
     date: Option<String>,
     on_server: bool,
+    /// Only where damage has taken it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    lost: bool,
 }
 
 impl Serialize for Messages<'_> {
@@ -291,11 +298,12 @@ fn row(placement: &PlacementInfo, validity: Option<message::UidValidity>) -> Mes
         from: &placement.fields.from,
         date: placement.fields.date.and_then(rfc3339),
         on_server: placement.last_run.is_none(),
+        lost: placement.lost,
     }
 }
 
 /// RFC 3339 in the zone that the server used.
-fn with_offset(date: &message::InternalDate) -> Option<String> {
+pub(super) fn with_offset(date: &message::InternalDate) -> Option<String> {
     let (unix, minutes) = (date.unix()?, date.offset_minutes()?);
     let offset = jiff::tz::Offset::from_seconds(i32::from(minutes) * 60).ok()?;
     let at = jiff::Timestamp::from_second(unix).ok()?;

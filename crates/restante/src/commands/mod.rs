@@ -11,6 +11,7 @@ mod list;
 mod moment;
 mod place;
 mod rebuild;
+mod repair;
 mod run_now;
 mod show;
 mod status;
@@ -44,6 +45,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Status => status::run(context),
         Command::Verify { quick, accounts } => verify::run(context, quick, &accounts),
         Command::Rebuild => rebuild::run(context),
+        Command::Repair { dry_run } => repair::run(context, dry_run),
         Command::CheckConfig { connect } => check_config::run(context, connect),
         Command::Demo { keep } => demo::run(context, keep),
         Command::Init { accept } => init::run(context, accept),
@@ -84,9 +86,10 @@ fn read_archive(config: &Config) -> Result<Archive, Failure> {
 
 /// Says what was met while an archive was opened; `verify` says what it means.
 fn warn_of_damage(damage: &[Damage]) {
-    for Damage { pack, offset, what } in damage {
+    for Damage { pack, offset, what, .. } in damage {
         tracing::error!(
-            "{pack} is damaged at byte {offset}: {what}; `restante verify` says which messages are hit"
+            "{pack} is damaged at byte {offset}: {what}; `restante verify` says which messages are hit, \
+             `restante repair` what can be done"
         );
     }
 }

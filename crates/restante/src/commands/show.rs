@@ -31,6 +31,10 @@ pub(super) fn run(context: &Context, id: &str) -> Result<Exit, Failure> {
     let archive = read_archive(&context.config()?)?;
     let view = archive.view();
     let key = find(&view, &prefix)?;
+    if !view.holds_message(&key)? && view.read(&key, &mut |_| Ok(())).is_err() {
+        return Err(Failure::words(Exit::Damaged, format!("message {key} is lost: damage has taken it"))
+            .help("the next run fetches it again, if the server still has it; `restante status` says more"));
+    }
     if context.global.json {
         describe(&view, key)?;
     } else {

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use archive::{AccountInfo, Archive, RunInfo, View};
+use archive::{AccountInfo, Archive, MessageHit, RunInfo, View};
 use message::escape::escape;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::verify::{hit_to_json, lost_in_words, table_of};
 use super::{Context, read_archive};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
@@ -19,6 +20,9 @@ use crate::output::{json, stdout};
 
 /// So many runs are looked through for the newest good one: a month of hourly ones.
 const MAX_RUNS: usize = 1_000;
+
+/// So many places of lost messages are named to people.
+const MAX_LOST: usize = 20;
 
 #[derive(Serialize)]
 struct Status {
@@ -65,7 +69,13 @@ struct ArchiveStatus {
     /// Size of the archive in relation to the mail that is on the servers; none where there is none.
     ratio: Option<f64>,
     last_verification: Option<Verification>,
+    /// Places in the packs that `repair` has found damaged.
+    known_damage: u64,
+    /// Every place of every message that damage has taken, and that has not come back.
+    lost: Vec<Value>,
     warning: Option<String>,
+    #[serde(skip)]
+    lost_places: Vec<MessageHit>,
 }
 
 #[derive(Serialize)]
@@ -194,6 +204,7 @@ fn of_archive(
         Verdict::ReadOnly(why) => Some(format!("not written to: {why}; see `restante init --accept`")),
         _ => None,
     };
+    let lost = view.lost()?;
     let verified = remembered.and_then(|remembered| remembered.verified.as_ref());
     Ok(ArchiveStatus {
         path,
@@ -204,6 +215,9 @@ fn of_archive(
         messages: totals.messages,
         mail_bytes: totals.live_bytes,
         ratio: (totals.live_bytes > 0).then(|| bytes as f64 / totals.live_bytes as f64),
+        known_damage: view.known_damage()?,
+        lost: lost.iter().map(hit_to_json).collect(),
+        lost_places: lost,
         last_verification: verified.map(|verified| Verification {
             at: rfc3339(verified.at),
             depth: verified.depth.clone(),
@@ -282,6 +296,13 @@ fn write_archive(out: &mut impl Write, archive: &ArchiveStatus, now: i64) -> std
             let age = span(verified.age_seconds.max(0).unsigned_abs());
             let at = local_time(now - verified.age_seconds);
             writeln!(out, "last verified {at} ({}, {age} ago): {how}", verified.depth)?;
+        }
+    }
+    if let Some(words) = lost_in_words(&archive.lost_places) {
+        table_of(&archive.lost_places[..archive.lost_places.len().min(MAX_LOST)]).write(out)?;
+        writeln!(out, "{words}")?;
+        if archive.lost_places.len() > MAX_LOST {
+            writeln!(out, "--json names all {} places", count(archive.lost_places.len() as u64))?;
         }
     }
     match &archive.warning {

@@ -4,10 +4,11 @@ use archive::{CatalogueFinding, Damage, Depth, MessageHit, Unfinished, VerifyPro
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Context;
+use super::list::with_offset;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, chain};
 use crate::memory::{Memory, Verified};
-use crate::output::amount::{count, size};
+use crate::output::amount::{count, local_time, size};
 use crate::output::table::{Align, Table};
 use crate::output::{json, stdout};
 
@@ -78,23 +79,82 @@ fn note(config: &Config, quick: bool, report: &VerifyReport) -> Result<(), Failu
 
 /// Names each place that is not what was written.
 pub(super) fn say_damage(context: &Context, damage: &[Damage]) {
-    for Damage { pack, offset, what } in damage {
+    for Damage { pack, offset, what, .. } in damage {
         context.screen.say(&format!("damaged: {pack} at byte {offset}: {what}"));
     }
 }
 
 /// The same for programs.
 pub(super) fn damage_to_json(damage: &Damage) -> serde_json::Value {
-    serde_json::json!({ "pack": damage.pack, "offset": damage.offset, "what": damage.what })
+    let Damage { pack, offset, length, what, .. } = damage;
+    serde_json::json!({ "pack": pack, "offset": offset, "length": length, "what": what })
+}
+
+/// A place of a message that is hit, for programs.
+pub(super) fn hit_to_json(hit: &MessageHit) -> serde_json::Value {
+    serde_json::json!({
+        "id": hit.key.map(|key| key.to_string()), "account": hit.account, "folder": hit.mailbox,
+        "uid": hit.uid.get(), "subject": hit.subject,
+        "internal_date": hit.internal_date.as_ref().and_then(with_offset),
+        "on_server": hit.on_server, "why": hit.reason,
+    })
+}
+
+/// A table of places of messages that are hit.
+pub(super) fn table_of(hits: &[MessageHit]) -> Table {
+    let mut table = Table::new(&[
+        ("account", Align::Left),
+        ("folder", Align::Left),
+        ("uid", Align::Right),
+        ("id", Align::Left),
+        ("received", Align::Left),
+        ("subject", Align::Left),
+        ("why", Align::Left),
+    ]);
+    for hit in hits {
+        let id: String = hit.key.map(|key| key.to_string()).unwrap_or_default().chars().take(12).collect();
+        let received = hit.internal_date.as_ref().and_then(message::InternalDate::unix);
+        table.row([
+            hit.account.clone(),
+            hit.mailbox.clone(),
+            hit.uid.to_string(),
+            id,
+            received.map(local_time).unwrap_or_default(),
+            hit.subject.clone(),
+            hit.reason.clone(),
+        ]);
+    }
+    table
+}
+
+/// Places of lost messages in words: what may still come back, and what will not.
+pub(super) fn lost_in_words(lost: &[MessageHit]) -> Option<String> {
+    if lost.is_empty() {
+        return None;
+    }
+    let distinct = |on_server| {
+        let keys: std::collections::BTreeSet<_> =
+            lost.iter().filter(|hit| hit.on_server == on_server).map(|hit| hit.key).collect();
+        keys.len() as u64
+    };
+    let (waiting, gone) = (distinct(true), distinct(false));
+    let mut parts = Vec::new();
+    if waiting > 0 {
+        parts.push(format!(
+            "{} messages are lost and will be fetched again by the next run, if the server still has them",
+            count(waiting)
+        ));
+    }
+    if gone > 0 {
+        parts.push(format!(
+            "{} messages are lost for good: the server has them no more (unless a damaged pack comes back)",
+            count(gone)
+        ));
+    }
+    Some(parts.join("; "))
 }
 
 fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::Value {
-    let hit = |hit: &MessageHit| {
-        serde_json::json!({
-            "id": hit.key.to_string(), "account": hit.account, "folder": hit.mailbox,
-            "uid": hit.uid.get(), "subject": hit.subject, "why": hit.reason,
-        })
-    };
     serde_json::json!({
         "archive": config.archive.path.display().to_string(),
         "depth": if quick { "quick" } else { "full" },
@@ -105,7 +165,9 @@ fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::
             serde_json::json!({ "pack": unfinished.pack, "offset": unfinished.offset })
         }),
         "damage": report.damage.iter().map(damage_to_json).collect::<Vec<_>>(),
-        "messages_hit": report.messages_hit.iter().map(hit).collect::<Vec<_>>(),
+        "known_damage": report.known_damage.iter().map(damage_to_json).collect::<Vec<_>>(),
+        "messages_hit": report.messages_hit.iter().map(hit_to_json).collect::<Vec<_>>(),
+        "messages_lost": report.messages_lost.iter().map(hit_to_json).collect::<Vec<_>>(),
         "catalogue": match report.catalogue {
             CatalogueFinding::Ok => "ok",
             CatalogueFinding::Differs { .. } => "differs",
@@ -117,28 +179,9 @@ fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::
 
 fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
     let mut out = stdout();
-    if !report.messages_hit.is_empty() {
-        let mut table = Table::new(&[
-            ("account", Align::Left),
-            ("folder", Align::Left),
-            ("uid", Align::Right),
-            ("id", Align::Left),
-            ("subject", Align::Left),
-            ("why", Align::Left),
-        ]);
-        for hit in &report.messages_hit {
-            let id: String = hit.key.to_string().chars().take(12).collect();
-            let uid = hit.uid.to_string();
-            table.row([
-                hit.account.clone(),
-                hit.mailbox.clone(),
-                uid,
-                id,
-                hit.subject.clone(),
-                hit.reason.clone(),
-            ]);
-        }
-        table.write(&mut out)?;
+    let hits = [&report.messages_hit, &report.messages_lost];
+    for hits in hits.into_iter().filter(|hits| !hits.is_empty()) {
+        table_of(hits).write(&mut out)?;
     }
     std::io::Write::flush(&mut out)?;
     say_damage(context, &report.damage);
@@ -156,10 +199,26 @@ fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
     }
     let (messages, packs) = (count(report.messages), count(report.packs));
     let hit = count(report.messages_hit.len() as u64);
-    if is_whole(report) {
+    let known = report.known_damage.len() as u64;
+    if known > 0 {
+        context.say(&format!(
+            "known since the last repair, left where they are: {} damaged places",
+            count(known)
+        ));
+    }
+    if let Some(words) = lost_in_words(&report.messages_lost) {
+        context.screen.say(&words);
+    }
+    if is_whole(report) && !report.messages_lost.is_empty() {
+        context.say(&format!(
+            "nothing new: {messages} messages in {packs} packs, {} read; the lost ones are named above",
+            size(report.bytes)
+        ));
+    } else if is_whole(report) {
         context.say(&format!("whole: {messages} messages in {packs} packs, {} read", size(report.bytes)));
     } else {
         context.screen.say(&format!("not whole: {hit} of {messages} messages in {packs} packs are hit"));
+        context.say("`restante repair` records what is lost, and the next run fetches it again");
     }
     Ok(())
 }

@@ -108,7 +108,8 @@ impl<'a> FolderState<'a> {
         Some(HeldState {
             validity: epoch.validity,
             mark: epoch.mark,
-            live: known.live,
+            // What damage has taken is not held: the mailbox is opened, and it is fetched.
+            live: known.live.saturating_sub(known.lost),
             unproven: self.unproven,
         })
     }
@@ -118,6 +119,8 @@ impl<'a> FolderState<'a> {
 struct Held {
     epoch: EpochId,
     uids: UidSet,
+    /// Believed to be on the server, and lost to damage: fetched again, never matched.
+    lost: UidSet,
     /// Older epochs whose messages are still believed to be on the server.
     leftovers: Vec<EpochId>,
     /// Those of them under the same UIDVALIDITY.
@@ -128,6 +131,13 @@ struct Held {
 }
 
 impl Held {
+    /// What the archive believes to be on the server.
+    fn believed(&self) -> UidSet {
+        let mut believed = self.uids.clone();
+        believed.extend_from(&self.lost);
+        believed
+    }
+
     fn modseq(&self) -> Option<ModSeq> {
         self.mark.and_then(|mark| mark.highest_modseq)
     }
@@ -267,7 +277,7 @@ async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined
         let epochs = view.epochs(mailbox)?;
         let (mut leftovers, mut same_validity) = (Vec::new(), Vec::new());
         for info in epochs.iter().filter(|info| info.id != epoch) {
-            if !view.held_uids(info.id)?.is_empty() {
+            if !view.held_uids(info.id)?.is_empty() || !view.lost_uids(info.id)?.is_empty() {
                 leftovers.push(info.id);
                 if validity.is_some() && info.validity == validity {
                     same_validity.push(info.id);
@@ -278,6 +288,7 @@ async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined
         Ok(Held {
             epoch,
             uids: view.held_uids(epoch)?,
+            lost: view.lost_uids(epoch)?,
             leftovers,
             same_validity,
             troubles: view.troubles(epoch)?,
@@ -300,11 +311,11 @@ async fn uids_on_server(
         return Ok(UidSet::new());
     }
     if resynced {
-        let mut told = held.uids.clone();
+        let mut told = held.believed();
         held.troubles.iter().for_each(|trouble| told.insert(trouble.uid));
         told = told.difference(&opened.vanished);
         opened.changed.iter().for_each(|change| told.insert(change.uid));
-        let few_vanished = held.uids.difference(&told).len() <= VANISHED_ON_TRUST;
+        let few_vanished = held.believed().difference(&told).len() <= VANISHED_ON_TRUST;
         if told.len() == u64::from(opened.exists) && few_vanished {
             return Ok(told);
         }
@@ -330,7 +341,7 @@ async fn note_flags(
         entry.marked_deleted += deleted;
         return Ok(());
     }
-    let known = held.uids.intersection(server);
+    let known = held.believed().intersection(server);
     if opened.highest_modseq.is_some() && opened.highest_modseq == held.modseq() {
         return Ok(());
     }
@@ -376,11 +387,12 @@ async fn catch_up(
     exists: u64,
 ) -> Result<(), RunError> {
     let epoch = held.epoch;
-    let gone = held.uids.difference(server);
+    let gone = held.believed().difference(server);
     // A list that is shorter than the server's own count says nothing about what is not in it.
     if !gone.is_empty() && server.len() >= exists {
         entry.vanished += gone.len();
         held.uids = held.uids.difference(&gone);
+        held.lost = held.lost.difference(&gone);
         context.pipeline.ask(move |writer| writer.vanished(epoch, &gone)).await?;
     }
     let (now, skipped) = (context.run.get(), &folder.skipped);
@@ -392,7 +404,7 @@ async fn catch_up(
     let mut surveyed = Vec::new();
     let mut surveyed_set = UidSet::new();
     if folder.may_match {
-        for window in plan::windows(&missing) {
+        for window in plan::windows(&missing.difference(&held.lost)) {
             surveyed = survey(session, &window).await?;
             let again = revive(context, epoch, &held.same_validity, &surveyed).await?;
             folder.delivered += again.len();
@@ -424,8 +436,15 @@ async fn catch_up(
         let octets = wanted.messages.iter().map(|message| message.size).sum();
         context.progress.folder_begins(&entry.folder, wanted.messages.len() as u64, octets);
         let stored = fetch_and_account(context, session, folder, entry, &wanted).await?;
-        entry.new += stored.len();
+        let healed = stored.intersection(&held.lost);
+        entry.new += stored.len() - healed.len();
         held.uids.extend_from(&stored);
+        if !healed.is_empty() {
+            entry.healed += healed.len();
+            held.lost = held.lost.difference(&healed);
+            // The same messages may be missed in other folders, which shall see that they are back.
+            context.pipeline.commit().await?;
+        }
     }
     Ok(())
 }
@@ -448,7 +467,7 @@ async fn end_leftovers(
     let count = context.pipeline.ask(move |writer| {
         let (mut before, mut missing) = (0, 0);
         for &leftover in &leftovers {
-            before += writer.view().held_uids(leftover)?.len();
+            before += writer.view().held_uids(leftover)?.len() + writer.view().lost_uids(leftover)?.len();
             missing += writer.view().missing_in(leftover, epoch)?;
         }
         Ok((before, missing))
@@ -637,7 +656,12 @@ pub(super) async fn has_the_messages_of(
     session: &mut Session,
     epoch: EpochId,
 ) -> Result<bool, RunError> {
-    let uids = context.pipeline.ask(move |writer| writer.view().held_uids(epoch)).await?;
+    let uids = context.pipeline.ask(move |writer| {
+        let mut uids = writer.view().held_uids(epoch)?;
+        uids.extend_from(&writer.view().lost_uids(epoch)?);
+        Ok(uids)
+    });
+    let uids = uids.await?;
     for window in plan::windows(&uids) {
         let (Some(first), Some(last)) = (window.first(), window.last()) else { continue };
         let known = context.pipeline.ask(move |writer| writer.view().survey_in(epoch, first..=last)).await?;
