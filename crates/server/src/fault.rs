@@ -75,6 +75,8 @@ pub enum Effect {
     LongLiteral(u32),
     /// RFC822.SIZE is this.
     Size(u64),
+    /// EMAILID is this.
+    EmailId(String),
     /// INTERNALDATE is this text.
     Date(String),
     /// The FETCH answer lacks this item.

@@ -42,6 +42,8 @@ pub(crate) struct Row {
     pub(crate) internal_date: Option<InternalDate>,
     pub(crate) size: Option<u64>,
     pub(crate) modseq: Option<ModSeq>,
+    /// EMAILID or X-GM-MSGID.
+    pub(crate) content_id: Option<Box<str>>,
     pub(crate) body: Option<Body>,
 }
 
@@ -192,6 +194,12 @@ impl Row {
                 words.list(|number| modseq = modseq.or(number.number()))?;
                 self.modseq = modseq.filter(|&number| number > 0).map(ModSeq);
             }
+            b"EMAILID" => {
+                let mut id = None;
+                words.list(|word| id = id.take().or_else(|| word.string().map(|id| text(&id).into())))?;
+                self.content_id = id;
+            }
+            b"X-GM-MSGID" => self.content_id = words.expect()?.number().map(|id| id.to_string().into()),
             upper => match section(upper) {
                 Some((section, origin)) if self.body.is_none() => {
                     let bytes = match words.expect()? {

@@ -91,6 +91,7 @@ impl Session {
             encoding: NameEncoding::ModifiedUtf7,
             exists: 0,
             uid_next: None,
+            content_ids: super::rows::ContentIds::default(),
             given_up: false,
         };
         session.heed_message_limit();

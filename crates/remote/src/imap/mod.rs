@@ -72,6 +72,8 @@ pub struct Session {
     exists: u32,
     /// The next UID, as the server said when the mailbox was opened.
     uid_next: Option<message::Uid>,
+    /// Whether surveys ask for ids of content.
+    content_ids: rows::ContentIds,
     /// Answers are due that nobody waits for: no more commands.
     given_up: bool,
 }

@@ -28,6 +28,9 @@ pub struct Surveyed {
     pub size: u64,
     /// With CONDSTORE.
     pub modseq: Option<ModSeq>,
+    /// The same for the same content, in any mailbox: EMAILID (RFC 8474) or X-GM-MSGID. Asked for
+    /// only after [`Session::want_content_ids`].
+    pub content_id: Option<Box<str>>,
 }
 
 /// A message's flags as they are now.
@@ -45,6 +48,16 @@ impl FlagChange {
     pub(super) fn from_row(row: Row) -> Option<Self> {
         Some(Self { uid: row.uid?, flags: row.flags?, modseq: row.modseq })
     }
+}
+
+/// Whether surveys ask for ids of content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ContentIds {
+    #[default]
+    Unwanted,
+    Untried,
+    Given,
+    Refused,
 }
 
 /// UIDs in the first range that is asked for when all are listed; sparse ranges grow from there.
@@ -68,14 +81,17 @@ impl Session {
                 internal_date: date,
                 size: row.size.unwrap_or(0),
                 modseq: row.modseq,
+                content_id: row.content_id,
             });
         };
-        let items = " (UID FLAGS INTERNALDATE RFC822.SIZE)".to_owned();
+        let id = self.content_id_item(uids).await?;
+        let items = format!(" (UID FLAGS INTERNALDATE RFC822.SIZE{id})");
         let mut hear = |row: Row| {
             let Some(uid) = row.uid.filter(|uid| uids.contains(*uid) && !done.contains(*uid)) else { return };
             // A message may come in several pieces; it is whole when all that was asked for is there.
             let whole = merge(begun.remove(&uid), row);
-            if whole.flags.is_some() && whole.internal_date.is_some() && whole.size.is_some() {
+            let has_id = id.is_empty() || whole.content_id.is_some();
+            if has_id && whole.flags.is_some() && whole.internal_date.is_some() && whole.size.is_some() {
                 done.insert(uid);
                 given(uid, whole);
             } else {
@@ -90,6 +106,33 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Surveys ask for the id of each message's content from now on, where the server has one.
+    pub fn want_content_ids(&mut self) {
+        let offered = self.capabilities.gmail || self.capabilities.object_id;
+        if offered && self.content_ids == ContentIds::Unwanted {
+            self.content_ids = ContentIds::Untried;
+        }
+    }
+
+    /// The item of the id, with a blank before it; empty where there is none. It is tried on one
+    /// message first: a server that announces it and refuses it must not cost the survey.
+    async fn content_id_item(&mut self, uids: &UidSet) -> Result<&'static str, Error> {
+        let item = if self.capabilities.gmail { " X-GM-MSGID" } else { " EMAILID" };
+        if let (ContentIds::Untried, Some(first)) = (self.content_ids, uids.first()) {
+            let command = Command::new("UID FETCH ").text(&format!("{first} (UID{item})"));
+            let tried = self.run(command, &mut |_| {}).await;
+            self.content_ids = match tried {
+                Ok(_) => ContentIds::Given,
+                Err(Error::Refused { refusal, .. }) if !must_stop(&refusal.kind()) => {
+                    tracing::warn!(%refusal, item = item.trim(), "offered and refused; done without");
+                    ContentIds::Refused
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(if self.content_ids == ContentIds::Given { item } else { "" })
     }
 
     /// The flags of each of these messages; with `changed_since` and CONDSTORE only of those whose
@@ -316,6 +359,7 @@ pub(super) fn merge(earlier: Option<Row>, row: Row) -> Row {
         internal_date: row.internal_date.or(earlier.internal_date),
         size: row.size.or(earlier.size),
         modseq: row.modseq.or(earlier.modseq),
+        content_id: row.content_id.or(earlier.content_id),
         body: row.body.or(earlier.body),
     }
 }

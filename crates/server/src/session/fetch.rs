@@ -274,11 +274,14 @@ impl Session {
                 text(Field::Size, format!("RFC822.SIZE {size}"))
             }
             Item::ModSeq => text(Field::ModSeq, format!("MODSEQ ({})", message.modseq)),
-            Item::EmailId => Piece {
-                field: None,
-                text: format!("EMAILID (E{})", content_id(&message.bytes)).into_bytes(),
-                octets: None,
-            },
+            Item::EmailId => {
+                let told = self.twists.iter().find_map(|twist| match twist {
+                    Effect::EmailId(id) => Some(id.clone()),
+                    _ => None,
+                });
+                let id = told.unwrap_or_else(|| format!("E{}", content_id(&message.bytes)));
+                Piece { field: None, text: format!("EMAILID ({id})").into_bytes(), octets: None }
+            }
             Item::Body { name, section, partial, .. } => {
                 let whole = section.of(bytes);
                 let mut text = name.clone();

@@ -15,6 +15,7 @@ use message::{MailboxName, Uid, UidSet};
 use remote::imap::{Listed, Session, Status};
 use remote::{Endpoint, Kind, Security};
 
+use super::copies::Copies;
 use super::folder::{self, FolderState};
 use super::peek::Peek;
 use super::{Context, RunError};
@@ -55,6 +56,7 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
             Err(error) => line.cut(&context, error).await?,
         }
     };
+    line.shows_copies = listed.iter().any(shows_copies);
     let Choice { wanted, structure, names: listed_names } = choose(&context, listed, ledger);
     if wanted.is_empty() {
         ledger.warnings.push("no folder is wanted: nothing is backed up".to_owned());
@@ -77,6 +79,7 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
         past,
         to_prove: if sum == 0 { 0 } else { (sum / 100).max(20) },
         peek: Peek::default(),
+        copies: Copies::default(),
         before: finished_before.iter().find(|run| run.id != context.run && is_done(run)).map(Before::new),
     };
     follow_renames(&context, &mut line, &wanted, &listed_names, &mut state, ledger).await?;
@@ -134,6 +137,8 @@ pub(super) struct AccountState {
     pub(super) to_prove: u64,
     /// Whether looking at mail on this server leaves it unread.
     pub(super) peek: Peek,
+    /// What this run has stored, by the server's id of its content.
+    pub(super) copies: Copies,
     /// The newest run before this one that got as far as the folders.
     before: Option<Before>,
 }
@@ -213,6 +218,11 @@ fn choose(context: &Context<'_>, listed: Vec<Listed>, ledger: &mut Ledger) -> Ch
     }
     choice.wanted.sort_by_key(|folder| !folder.name.is_inbox());
     choice
+}
+
+/// Whether this folder shows messages of other folders (RFC 6154).
+fn shows_copies(folder: &Listed) -> bool {
+    matches!(folder.special_use.as_deref(), Some("\\All" | "\\Flagged" | "\\Important"))
 }
 
 fn unreached(name: &MailboxName) -> FolderLedger {
@@ -430,6 +440,8 @@ async fn record_structure(context: &Context<'_>, structure: Vec<Listed>) -> Resu
 struct Line {
     session: Option<Session>,
     fruitless_cuts: u32,
+    /// Some folder shows messages of other folders: it is worth while to ask for ids of their content.
+    shows_copies: bool,
     /// The server has asked us to slow down: one command at a time for the rest of the run.
     throttled: bool,
 }
@@ -453,7 +465,11 @@ impl Line {
                 Err(error) => self.cut(context, error).await?,
             }
         }
-        self.session.as_mut().ok_or(RunError::Stopped)
+        let session = self.session.as_mut().ok_or(RunError::Stopped)?;
+        if self.shows_copies {
+            session.want_content_ids();
+        }
+        Ok(session)
     }
 
     async fn cut(&mut self, context: &Context<'_>, error: remote::Error) -> Result<(), RunError> {

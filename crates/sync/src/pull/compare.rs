@@ -184,6 +184,7 @@ mod tests {
             internal_date,
             size,
             modseq: None,
+            content_id: None,
         };
         for (size, internal_date, expected) in [
             (500, date(7), Verdict::Same),

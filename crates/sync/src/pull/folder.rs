@@ -14,8 +14,10 @@ use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
 
 use super::account::{AccountState, Suspects, server_state};
 use super::compare::{compare, replace};
+use super::copies::{Copies, place_copies};
 use super::fetch::{Brought, Doubts, Wanted, bring};
 use super::peek::{self, Peek};
+use super::prove::prove;
 use super::recognise::recognise;
 use super::revive::revive;
 use super::{Context, RunError};
@@ -40,8 +42,9 @@ pub(super) struct FolderState<'a> {
     may_match: bool,
     /// It is to be looked at in full, whatever its numbers say.
     recheck: bool,
-    to_prove: &'a mut u64,
-    peek: &'a mut Peek,
+    pub(super) to_prove: &'a mut u64,
+    pub(super) peek: &'a mut Peek,
+    pub(super) copies: &'a mut Copies,
     /// Messages that are missing and not asked for yet.
     waiting: u64,
     /// The last run suspected that messages went with an old UIDVALIDITY.
@@ -84,6 +87,7 @@ impl<'a> FolderState<'a> {
                 .is_some_and(|past| past.suspicion(&listed.name.text()).unconfirmed > 0),
             to_prove: &mut account.to_prove,
             peek: &mut account.peek,
+            copies: &mut account.copies,
             suspects: Suspects::default(),
             doubts: Doubts::default(),
             skipped: UidSet::new(),
@@ -421,21 +425,24 @@ async fn catch_up(
         }
         missing = missing.difference(&held.uids);
     }
-    prove(context, session, folder, entry, held, server).await?;
+    let unproven = std::mem::take(&mut held.unproven).intersection(server).intersection(&held.uids);
+    prove(context, session, folder, entry, epoch, &unproven).await?;
     folder.waiting = missing.len();
     // Newest first: when a run ends early, it is the old mail that waits.
     for window in plan::windows(&missing).into_iter().rev() {
         // A few new messages were surveyed a moment ago, to recognise them.
-        let messages =
+        let mut messages =
             if window.difference(&surveyed_set).is_empty() && missing.len() <= plan::WINDOW_MESSAGES {
                 std::mem::take(&mut surveyed)
             } else {
                 survey_missing(session, folder, entry, &window).await?
             };
+        held.uids.extend_from(&place_copies(context, session, folder, entry, epoch, &mut messages).await?);
         let wanted = Wanted { epoch, messages, prove: false };
         let octets = wanted.messages.iter().map(|message| message.size).sum();
         context.progress.folder_begins(&entry.folder, wanted.messages.len() as u64, octets);
         let stored = fetch_and_account(context, session, folder, entry, &wanted).await?;
+        folder.copies.note(epoch, &wanted.messages, &stored);
         let healed = stored.intersection(&held.lost);
         entry.new += stored.len() - healed.len();
         held.uids.extend_from(&stored);
@@ -491,7 +498,7 @@ async fn end_leftovers(
 }
 
 /// Fetches, and returns what the archive has taken. What failed is recorded with its reason.
-async fn fetch_and_account(
+pub(super) async fn fetch_and_account(
     context: &Context<'_>,
     session: &mut Session,
     folder: &mut FolderState<'_>,
@@ -540,30 +547,6 @@ async fn note_failure(
     }
     entry.failed.push(Item { uid: uid.get(), why: why.clone() });
     context.pipeline.ask(move |writer| writer.trouble(epoch, uid, &why)).await
-}
-
-/// Compares the bytes of some messages that earlier runs recognised by header only.
-async fn prove(
-    context: &Context<'_>,
-    session: &mut Session,
-    folder: &mut FolderState<'_>,
-    entry: &mut FolderLedger,
-    held: &mut Held,
-    server: &UidSet,
-) -> Result<(), RunError> {
-    let unproven = std::mem::take(&mut held.unproven).intersection(server).intersection(&held.uids);
-    let sample: UidSet =
-        unproven.iter().take(usize::try_from(*folder.to_prove).unwrap_or(usize::MAX)).collect();
-    if sample.is_empty() {
-        return Ok(());
-    }
-    *folder.to_prove -= sample.len();
-    let mut messages = survey(session, &sample).await?;
-    folder.peek.try_out(session, &messages, &mut entry.bytes_fetched).await?;
-    messages.retain(|message| folder.peek.may_fetch(message));
-    let wanted = Wanted { epoch: held.epoch, messages, prove: true };
-    fetch_and_account(context, session, folder, entry, &wanted).await?;
-    Ok(())
 }
 
 /// Names every message that the server has and the archive has not, with the reason.

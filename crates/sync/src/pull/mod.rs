@@ -9,11 +9,13 @@
 
 mod account;
 mod compare;
+mod copies;
 mod fetch;
 mod folder;
 mod judge;
 mod peek;
 mod pipeline;
+mod prove;
 mod recognise;
 mod revive;
 
