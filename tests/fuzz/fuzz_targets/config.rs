@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| restante_doors::fuzzing::config(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| restante::fuzzing::config(data));

@@ -20,6 +20,7 @@ mod crash_states;
 mod crashes;
 mod example;
 mod history;
+mod hostile;
 mod reading;
 mod repair;
 
