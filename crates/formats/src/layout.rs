@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn names_equal_but_for_case_are_told_apart_in_the_same_way_in_every_order() {
+    fn m12_names_equal_but_for_case_are_told_apart_in_the_same_way_in_every_order() {
         let mut names = folders(&["sent", "Sent/a", "SENT", "SENT/A", "SENT/a", "caf\u{e9}", "cafe\u{301}"]);
         for _ in 0..names.len() {
             names.rotate_left(1);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_nested_too_deeply_stands_at_the_top() {
+    fn m11_a_folder_nested_too_deeply_stands_at_the_top() {
         let deep: Vec<String> = (0..5000).map(|level| format!("level {level}")).collect();
         let other: Vec<String> = (1..5000).map(|level| format!("level {level}")).collect();
         for layout in [Layout::nested, Layout::flat] {

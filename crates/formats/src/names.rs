@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_dangerous_is_encoded() {
+    fn m11_only_what_is_dangerous_is_encoded() {
         for (component, name) in [
             ("INBOX", "INBOX"),
             ("Entwürfe 2024 (alt)", "Entwürfe 2024 (alt)"),

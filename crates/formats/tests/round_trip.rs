@@ -42,7 +42,7 @@ fn assert_round_trip(mails: &Mails) {
 }
 
 #[test]
-fn every_kind_of_message_comes_back_in_every_format() {
+fn m13_every_kind_of_message_comes_back_in_every_format() {
     let messages: Vec<Mail> = [
         &b""[..],
         b"\n",
@@ -77,7 +77,7 @@ fn a_message_in_three_folders_is_three_files() {
 }
 
 #[test]
-fn a_maildir_looks_as_dovecot_expects() {
+fn m13_a_maildir_looks_as_dovecot_expects() {
     let flags = "\\Answered \\Deleted \\Draft \\Flagged \\Odd \\Seen $Forwarded NonJunk";
     let mails = Mails::from([
         (folder("INBOX"), vec![mail(1, flags, b"x\n")]),
@@ -96,7 +96,7 @@ fn a_maildir_looks_as_dovecot_expects() {
 }
 
 #[test]
-fn more_keywords_than_letters_are_kept_in_the_index() {
+fn m13_more_keywords_than_letters_are_kept_in_the_index() {
     let many = (0..40).map(|number| mail(number + 1, &format!("k{number} k{}", number / 2), b"x")).collect();
     assert_round_trip(&Mails::from([(folder("INBOX"), many)]));
 }
@@ -108,7 +108,7 @@ fn the_same_uid_twice_is_two_messages() {
 }
 
 #[test]
-fn folders_that_file_systems_confuse_stay_apart() {
+fn m12_folders_that_file_systems_confuse_stay_apart() {
     let names = [
         "INBOX",
         "Inbox",
@@ -245,7 +245,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_folders_are_called_all_comes_back_and_nothing_lies_outside(
+    fn m10_whatever_folders_are_called_all_comes_back_and_nothing_lies_outside(
         mails in prop::collection::btree_map(
             prop::collection::vec(any_component(), 1..4),
             prop::collection::vec(any_mail(), 0..4),

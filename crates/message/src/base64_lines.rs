@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_encode_differently_is_not_decoded() {
+    fn m05_what_would_encode_differently_is_not_decoded() {
         let (mut decoded, mut scratch) = (b"kept".to_vec(), Vec::new());
         for chars in ["QUJ", "QU JD", "QR==", "QUI", "QUI==", "=QUJ", "QQ==QUJD", "QUJ-", "Q===", "===="] {
             assert!(!decode_exactly(chars.as_bytes(), &mut decoded, &mut scratch), "{chars}");

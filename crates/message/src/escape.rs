@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn tricks_become_visible() {
+    fn m09_tricks_become_visible() {
         for (trick, shown) in [
             ("\x1b[2J\x07", "\\u{1b}[2J\\u{7}"),
             ("a\r\nINFO forged", "a\\r\\nINFO forged"),

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn no_field_can_break_a_line_or_be_endless() {
+    fn m03_no_field_can_break_a_line_or_be_endless() {
         let subject = format!("Subject: =?utf-8?Q?a=0D=0A=1B[2Jb=00?=\r\n{}", "\u{fc} ".repeat(4000));
         let fields = Fields::parse(format!("Subject: {}\r\n", "\u{fc}".repeat(4000)).as_bytes());
         assert_eq!(fields.subject.len(), MAX_TEXT);

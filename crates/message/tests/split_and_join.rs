@@ -196,7 +196,7 @@ fn what_only_looks_like_base64_stays_text() {
 }
 
 #[test]
-fn stray_bits_in_the_padding_cost_the_last_line_only() {
+fn m05_stray_bits_in_the_padding_cost_the_last_line_only() {
     let bytes = file(57 * 20 + 1, 4);
     let mut text = base64(&bytes, 76, "\r\n", true);
     let place = text.iter().position(|&byte| byte == b'=').unwrap() - 1;
@@ -208,7 +208,7 @@ fn stray_bits_in_the_padding_cost_the_last_line_only() {
 }
 
 #[test]
-fn a_message_made_of_short_runs_has_a_bounded_recipe() {
+fn m04_a_message_made_of_short_runs_has_a_bounded_recipe() {
     let run = base64(&file(1032, 5), 688, "\n", true);
     let (split, _) = assert_exact(&mail(&[&[&run[..], b"-\n"].concat().repeat(70_000)]));
     assert!(split.recipe.steps.len() < 1 << 18, "{} steps", split.recipe.steps.len());
@@ -262,12 +262,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+    fn m01_any_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
         assert_exact(&bytes);
     }
 
     #[test]
-    fn anything_like_a_mail_comes_back(bytes in message()) {
+    fn m01_anything_like_a_mail_comes_back(bytes in message()) {
         assert_exact(&bytes);
     }
 

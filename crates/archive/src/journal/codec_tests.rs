@@ -246,7 +246,7 @@ fn j4_a_key_without_its_message_is_refused() {
 }
 
 #[test]
-fn a_record_beyond_the_limit_is_refused_and_leaves_the_frame_as_it_was() {
+fn s08_a_record_beyond_the_limit_is_refused_and_leaves_the_frame_as_it_was() {
     let mut encoder = Encoder::default();
     let ledger = "x".repeat(limit::RECORD_BYTES);
     let record = Record::RunEnd { run: RunId(0), finished_ms: 0, outcome: String::new(), ledger };

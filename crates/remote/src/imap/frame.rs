@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_hold_before_memory_is_taken() {
+    fn s09_bounds_hold_before_memory_is_taken() {
         let limits = Limits { line: 20, literal: 10, literals: 2, ..Limits::default() };
         for stream in [
             "* 123456789012345678901234567890",

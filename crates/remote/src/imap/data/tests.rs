@@ -109,7 +109,7 @@ fn a_fetch_that_does_not_close_is_unreadable() {
 }
 
 #[test]
-fn nesting_costs_no_stack() {
+fn s10_nesting_costs_no_stack() {
     let deep = format!("* 1 FETCH (X {}{} UID 3)", "(".repeat(1_000_000), ")".repeat(1_000_000));
     assert_eq!(row(&deep).uid, Uid::new(3));
 }

@@ -68,7 +68,7 @@ async fn s08_a_mailbox_of_endless_attributes_keeps_the_first_of_them() {
 }
 
 #[tokio::test]
-async fn bodies_that_nobody_asked_for_are_bounded() {
+async fn s08_bodies_that_nobody_asked_for_are_bounded() {
     struct Nobody;
     impl FetchSink for Nobody {
         async fn delivered(&mut self, _: Delivery) -> ControlFlow<()> {
@@ -93,7 +93,7 @@ async fn bodies_that_nobody_asked_for_are_bounded() {
 }
 
 #[tokio::test]
-async fn qresync_that_floods_is_dropped() {
+async fn s08_qresync_that_floods_is_dropped() {
     let limits = limits(|l| l.changes = 2);
     let script = "C: r1 ENABLE QRESYNC
                   C: r2 NOOP
