@@ -1,11 +1,20 @@
 //! Killed at any moment, a run goes on from its last commit and ends as if nothing had happened.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use restante_tests::{World, append};
+use rustix::process::{Pid, Signal, kill_process};
+use server::sample::Random;
+use testkit::{Direction, FaultProxy, Harm};
 
 const MESSAGES: u32 = 600;
+
+/// The size of the packs, as far as they can be seen.
+fn pack_bytes(world: &World) -> u64 {
+    let packs = std::fs::read_dir(world.archive().join("packs")).into_iter().flatten().flatten();
+    packs.filter_map(|pack| pack.metadata().ok()).map(|pack| pack.len()).sum()
+}
 
 /// Kills the program when the archive has grown to `bytes`, or lets it end.
 fn run_and_kill(world: &World, bytes: u64) -> bool {
@@ -15,15 +24,11 @@ fn run_and_kill(world: &World, bytes: u64) -> bool {
         .stdout(Stdio::null())
         .spawn()
         .expect("the program starts");
-    let size = |world: &World| {
-        let packs = std::fs::read_dir(world.archive().join("packs")).into_iter().flatten().flatten();
-        packs.filter_map(|pack| pack.metadata().ok()).map(|pack| pack.len()).sum::<u64>()
-    };
     loop {
         if child.try_wait().expect("the child can be asked").is_some() {
             return false;
         }
-        if size(world) >= bytes {
+        if pack_bytes(world) >= bytes {
             child.kill().expect("the child can be killed");
             child.wait().expect("the child can be reaped");
             return true;
@@ -38,36 +43,68 @@ fn killed_again_and_again_it_ends_as_if_undisturbed() {
     append(&mut world.judge(), "INBOX", 0..MESSAGES);
     let mut killed = 0;
     let mut size = 1;
-    while killed < 12 && run_and_kill(&world, size) {
+    while killed < 40 && run_and_kill(&world, size) {
         killed += 1;
-        size += 40_000;
+        size += 12_000;
     }
-    assert!(killed > 0, "the run was too quick to be killed");
+    assert!(killed >= 15, "the run was too quick to be killed: {killed}");
     let ledger = world.run_now();
     assert_eq!(ledger["totals"]["archived"], MESSAGES);
     world.assert_archive_equals_server();
     world.run(0, &["verify"]);
 }
 
-#[test]
-fn a_polite_end_leaves_a_ledger_that_says_so() {
-    let Some(world) = World::new() else { return };
-    append(&mut world.judge(), "INBOX", 0..MESSAGES);
-    let child = world
-        .program
-        .command(["--json", "--run-now"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    std::thread::sleep(Duration::from_millis(30));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").arg(pid).status().expect("kill runs").success());
-    let output = child.wait_with_output().expect("the child ends");
-    // It may have ended before the signal, or before it could hear it; it must never leave damage.
-    if let Some(code) = output.status.code().filter(|&code| code != 0) {
-        assert!([1, 3].contains(&code), "{code}: {}", String::from_utf8_lossy(&output.stderr));
+/// Waits until the child has ended; one that is asked to stop has 10 s (D24).
+fn end_of(mut child: Child) -> Output {
+    let asked = Instant::now();
+    while child.try_wait().expect("the child can be asked").is_none() {
+        assert!(asked.elapsed() < Duration::from_secs(10), "it does not end");
+        std::thread::yield_now();
     }
-    assert_eq!(world.run_now()["outcome"], "ok");
+    child.wait_with_output().expect("the child has ended")
+}
+
+#[test]
+fn d24_a_polite_end_at_any_moment_leaves_a_ledger_that_says_so() {
+    let Some(world) = World::new() else { return };
+    let mut judge = world.judge();
+    let mut random = Random::new(0xd24);
+    let (mut interrupted, mut next) = (0, 0);
+    let proxy = FaultProxy::start(world.dovecot.plain(), Harm::None);
+    world.configure(&format!("port = {}\n", proxy.address().port()));
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP].repeat(5) {
+        append(&mut judge, "INBOX", next..next + 120);
+        next += 120;
+        // Octets to the program are the moments of a run.
+        let wanted = proxy.octets(Direction::ToClient) + random.below(250_000) as u64;
+        let mut command = world.program.command(["--json", "--run-now"]);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut ended = false;
+        while proxy.octets(Direction::ToClient) < wanted && !ended {
+            ended = child.try_wait().expect("the child can be asked").is_some();
+            std::thread::yield_now();
+        }
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+        // It may have come to its end by itself.
+        let _ = kill_process(pid, signal);
+        let output = end_of(child);
+        match output.status.code() {
+            Some(0) => {}
+            Some(1 | 3) => {
+                let ledger: serde_json::Value =
+                    serde_json::from_slice(&output.stdout).expect("the ledger is one JSON document");
+                let told = ledger["runs"][0]["error"].as_str().expect("the ledger says why").to_owned();
+                assert!(told.contains("interrupted"), "{told}");
+                interrupted += 1;
+            }
+            // Before it could listen.
+            None => {}
+            code => panic!("{code:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+    assert!(interrupted > 0, "no run was interrupted");
+    assert_eq!(world.run_now()["totals"]["archived"], next);
     world.assert_archive_equals_server();
+    world.run(0, &["verify"]);
 }

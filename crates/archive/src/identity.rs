@@ -11,6 +11,7 @@ use crate::damage::{Damage, DamageKind};
 use crate::disk::{Access, Disk, Entry, RealDisk, read_exact_at, read_small, write_all_at};
 use crate::error::{Context as _, Error, Result};
 use crate::ids::{ArchiveId, PackId, parse_hex};
+use crate::lock::Lock;
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES, PackHeader, parse_file_name};
 use crate::surroundings::{Machine, Surroundings};
 
@@ -69,7 +70,7 @@ impl Place {
 /// is for its owner alone.
 ///
 /// # Errors
-/// When something is in the folder, or the file system refuses.
+/// When something is in the folder, another is making an archive there, or the file system refuses.
 pub fn init(dir: &Path) -> Result<ArchiveId> {
     init_at(&Place::real(dir), &Machine)
 }
@@ -92,18 +93,22 @@ pub fn init_at(place: &Place, surroundings: &dyn Surroundings) -> Result<Archive
         Ok(entries) if !is_free(place, &entries)? => return Err(Error::NotEmpty { path: dir.to_owned() }),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            disk.create_dir(dir).doing("create", dir)?;
+            may_be_there(disk.create_dir(dir)).doing("create", dir)?;
             if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 disk.sync_dir(parent).doing("sync", parent)?;
             }
         }
         Err(error) => return Err(error).doing("list", dir),
     }
+    // D17: of several that begin at once, one makes the archive. Two would leave one's packs under the
+    // other's identity.
+    let _lock = Lock::take(place)?;
+    if read_identity(place)?.is_some() {
+        return Err(Error::Locked { path: dir.to_owned() });
+    }
     let id = ArchiveId(surroundings.random().doing("draw an id for", dir)?);
     may_be_there(disk.create_dir(&place.packs())).doing("create", &place.packs())?;
-    for path in [place.lock(), place.owner()] {
-        may_be_there(disk.create(&path).map(drop)).doing("create", &path)?;
-    }
+    may_be_there(disk.create(&place.owner()).map(drop)).doing("create", &place.owner())?;
     // An identity file without the rest would be an archive that cannot be opened.
     disk.sync_dir(dir).doing("sync", dir)?;
     // Last, because it is what makes the folder an archive.

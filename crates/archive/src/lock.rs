@@ -5,6 +5,7 @@
 //! machines, so each writer also leaves a random mark in the file `owner` and looks before each commit
 //! whether it still stands there: if another's does, nothing more is written (D17).
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,7 +26,13 @@ impl Lock {
         let path = place.lock();
         let file = match place.disk.open(&path, Access::Write) {
             // A copy that left the lock out is an archive all the same.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => place.disk.create(&path),
+            Err(error) if error.kind() == ErrorKind::NotFound => match place.disk.create(&path) {
+                // Another was quicker to make it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    place.disk.open(&path, Access::Write)
+                }
+                created => created,
+            },
             opened => opened,
         };
         let file = file.doing("open", &path)?;
@@ -52,7 +59,7 @@ impl OwnerMark {
         let path = place.owner();
         let mark = surroundings.random().doing("draw a mark for", &path)?;
         let file = match place.disk.open(&path, Access::Write) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => place.disk.create(&path),
+            Err(error) if error.kind() == ErrorKind::NotFound => place.disk.create(&path),
             opened => opened,
         };
         let file = file.doing("open", &path)?;

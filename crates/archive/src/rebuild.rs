@@ -9,6 +9,7 @@ use crate::identity::Place;
 use crate::ids::CommitId;
 use crate::lock::Lock;
 use crate::open::{Old, make_anew, mode_for, require_identity};
+use crate::writer::refuse_foreign_owner;
 
 /// What a rebuild found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,10 @@ pub struct RebuildReport {
 /// the folder `quarantine`, where [`repair`](crate::repair) finds it.
 ///
 /// # Errors
-/// When there is no archive, a writer has it, or the disk refuses.
+/// When there is no archive, a writer has it, it belongs to another user and this is root, or the disk
+/// refuses.
 pub fn rebuild(dir: &Path) -> Result<RebuildReport> {
+    refuse_foreign_owner(dir)?;
     rebuild_at(&Place::real(dir))
 }
 

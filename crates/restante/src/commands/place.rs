@@ -33,10 +33,12 @@ pub(super) fn open_writer(path: &Path, memory: &Memory) -> Result<Writer, Failur
     let shown = path.display();
     match judge(memory.recall(path)?.as_ref(), &found) {
         Verdict::Use => {}
-        Verdict::Create => {
-            let id = archive::init(path)?;
-            tracing::info!("archive {id} created in {shown}");
-        }
+        Verdict::Create => match archive::init(path) {
+            Ok(id) => tracing::info!("archive {id} created in {shown}"),
+            // Another program was quicker (D17).
+            Err(archive::Error::NotEmpty { .. }) if archive::identify(path)?.is_some() => {}
+            Err(error) => return Err(error.into()),
+        },
         Verdict::Absent(why) => {
             return Err(Failure::words(Exit::Failed, format!("there is no archive in {shown}: {why}"))
                 .help("mount its disk; if the archive is gone for good, `restante init --accept` begins a new one in an empty folder"));

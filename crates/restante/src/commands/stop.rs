@@ -4,6 +4,7 @@
 //! The first signal asks the run to commit what it has and end; the second ends the process at once,
 //! which the archive survives like any other kill.
 
+use std::fs::File;
 use std::io;
 
 use sync::Stop;
@@ -12,11 +13,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::Exit;
 use crate::output::screen::Screen;
 
+/// More than a run opens at a time: signals, network, packs, catalogue.
+const SPARE_DESCRIPTORS: usize = 26;
+
 /// Starts to listen.
 ///
 /// # Errors
-/// When the signals cannot be had.
+/// When the signals cannot be had, or there are too few descriptors for a run.
 pub(super) fn listen(screen: &Screen) -> io::Result<Stop> {
+    // The runtime panics where it cannot have descriptors for its signals (D23).
+    let spare: io::Result<Vec<File>> = (0..SPARE_DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    drop(spare?);
     let stop = Stop::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let mut signals = {

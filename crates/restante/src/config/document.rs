@@ -100,28 +100,46 @@ impl Invalid {
     }
 }
 
-/// The text with each value of a key `password` replaced, and control characters with it; same
+/// Keys with one of these in them hold a password, be it under a misspelt name...
+const SECRET_KEYS: [&str; 4] = ["pass", "pwd", "secret", "token"];
+/// ...but for these, which say where it is.
+const OPEN_KEYS: [&str; 3] = ["password_file", "password_command", "password_credential"];
+
+/// The text with each value of a key for a password replaced, and control characters with it; same
 /// length, same lines. Works on text that is not TOML, for it is shown beside syntax errors too.
 pub(super) fn blot(text: &str) -> String {
     let mut shown: Vec<u8> = text
         .bytes()
         .map(|byte| if byte.is_ascii_control() && byte != b'\n' && byte != b'\t' { b' ' } else { byte })
         .collect();
-    let mut from = 0;
-    while let Some(found) = text[from..].find("password") {
-        from += found + "password".len();
-        let after = text[from..].trim_start_matches(['"', '\'', ' ', '\t']);
-        let Some(value) = after.strip_prefix('=') else { continue };
-        let start = text.len() - value.len();
-        let end = start + value_length(value);
-        for byte in &mut shown[start..end] {
-            if *byte != b'\n' {
+    let lower = text.to_ascii_lowercase();
+    for word in SECRET_KEYS {
+        let mut from = 0;
+        while let Some(found) = lower[from..].find(word) {
+            let key = key_around(&lower, from + found);
+            from = key.end;
+            let after = text[key.end..].trim_start_matches(['"', '\'', ' ', '\t']);
+            let Some(value) = after.strip_prefix('=') else { continue };
+            if OPEN_KEYS.contains(&&lower[key]) {
+                continue;
+            }
+            let start = text.len() - value.len();
+            from = start + value_length(value);
+            for byte in shown[start..from].iter_mut().filter(|byte| **byte != b'\n') {
                 *byte = b'*';
             }
         }
-        from = end;
     }
     String::from_utf8(shown).unwrap_or_default()
+}
+
+/// Where the key lies that has this place in it.
+fn key_around(text: &str, place: usize) -> Range<usize> {
+    let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    let bytes = text.as_bytes();
+    let before = bytes[..place].iter().rev().take_while(|byte| is_key(byte)).count();
+    let after = bytes[place..].iter().take_while(|byte| is_key(byte)).count();
+    place - before..place + after
 }
 
 /// To the end of the line, or of the multi-line string that begins there.
@@ -401,6 +419,10 @@ mod tests {
         for text in [
             "password = \"canary\"",
             "password=\"canary\"  # canary",
+            "passwort = \"canary\"",
+            "imap-Passwd = 'canary'",
+            "\"pwd\" = \"canary\"",
+            "client_secret = \"canary\"",
             "\"password\" = 'canary'",
             "password = \"\"\"ca\ncanary\"\"\"",
             "password = '''\ncanary\n",
