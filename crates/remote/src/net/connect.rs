@@ -23,15 +23,9 @@ const MOST_ADDRESSES: usize = 16;
 /// Resolves and connects, all within `limit`.
 pub(crate) async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
     let until = Instant::now() + limit;
-    let resolved = timeout_at(until, lookup_host((host, port))).await;
-    let addresses = match resolved {
-        Ok(Ok(addresses)) => alternate(addresses.take(MOST_ADDRESSES).collect()),
-        Ok(Err(source)) => return Err(Error::Resolve { host: host.to_owned(), source }),
-        Err(_) => {
-            let source = io::Error::new(io::ErrorKind::TimedOut, "the resolver did not answer in time");
-            return Err(Error::Resolve { host: host.to_owned(), source });
-        }
-    };
+    // Asked anew for each connection: names move.
+    let asked = async { Ok(lookup_host((host, port)).await?.take(MOST_ADDRESSES).collect()) };
+    let addresses = alternate(resolved(host, until, asked).await?);
     let stream = race(addresses, until, TcpStream::connect).await.map_err(|attempts| Error::Connect {
         host: host.to_owned(),
         port,
@@ -41,6 +35,17 @@ pub(crate) async fn connect(host: &str, port: u16, limit: Duration) -> Result<Tc
     // that cannot do this works all the same.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// What the resolver answers in time.
+async fn resolved(
+    host: &str,
+    until: Instant,
+    asked: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+) -> Result<Vec<SocketAddr>, Error> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "the resolver did not answer in time");
+    let answer = timeout_at(until, asked).await.unwrap_or_else(|_| Err(late()));
+    answer.map_err(|source| Error::Resolve { host: host.to_owned(), source })
 }
 
 /// The families in turn, beginning with the resolver's first choice.
@@ -130,6 +135,17 @@ mod tests {
     fn families_take_turns() {
         let order = ["::1", "::2", "::3", "1.1.1.1"].map(address).to_vec();
         assert_eq!(alternate(order), ["::1", "1.1.1.1", "::2", "::3"].map(address));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn n05_a_name_that_cannot_be_resolved_or_not_in_time_is_a_passing_fault_of_the_network() {
+        let refused = async { Err(io::Error::other("server failure")) };
+        let error = resolved("mail.example.org", in_a_minute(), refused).await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot find the address of mail.example.org: server failure");
+        assert_eq!(error.kind(), crate::Kind::Network);
+        let error = resolved("mail.example.org", in_a_minute(), std::future::pending()).await.unwrap_err();
+        assert!(error.to_string().contains("did not answer in time"), "{error}");
+        assert_eq!(error.kind(), crate::Kind::Network);
     }
 
     #[tokio::test(start_paused = true)]

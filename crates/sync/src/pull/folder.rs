@@ -159,6 +159,10 @@ impl Held {
     }
 }
 
+/// What the ledger says of a mailbox without UIDVALIDITY.
+const UNSTABLE: &str = "unstable UIDs: the server gives no UIDVALIDITY, so its UIDs hold for one session only, and \
+                        what is held is recognised by its content in each run";
+
 /// Brings the mailbox up to date over this connection. After an error it may be called again with
 /// another connection; it goes on from what the archive has.
 pub(super) async fn pull(
@@ -176,11 +180,14 @@ pub(super) async fn pull(
         entry.archived = held.live;
         return Ok(());
     }
-    folder.opened_before = true;
     let since = held_state.as_ref().filter(|_| !folder.recheck);
     let since = since.and_then(|held| plan::resync_from(status.as_ref(), held));
     let since = since.map(|(validity, modseq)| Since { validity, modseq });
     let opened = session.examine(&folder.listed.name, since).await?;
+    if opened.uid_validity.is_none() && !folder.opened_before {
+        entry.notices.push(UNSTABLE.to_owned());
+    }
+    folder.opened_before = true;
     let mut held = open_epoch(context, folder.mailbox, &opened).await?;
 
     let resynced = opened.resynced

@@ -245,3 +245,29 @@ fn i14_a_uidnext_that_is_missing_or_wrong_hides_nothing_and_ends() {
         }
     }
 }
+
+#[test]
+fn i11_uids_that_hold_for_one_session_are_told_and_cost_no_second_fetch() {
+    for effect in [Effect::Validity(None), Effect::Validity(Some(0))] {
+        let world = World::with_messages(60);
+        let first = world.pull_with([always(effect.clone())]);
+        assert!(first.warnings.iter().any(|text| text.contains("unstable UIDs")), "{first:#?}");
+        let second = world.pull_with([always(effect)]);
+        assert_eq!(second.outcome, Outcome::Ok, "{second:#?}");
+        assert_eq!(world.placements("INBOX").len(), 60);
+        assert!(second.totals.bytes_fetched * 4 < first.totals.bytes_fetched, "{:?}", second.totals);
+    }
+}
+
+#[test]
+fn n16_many_messages_and_folders_cost_few_commands() {
+    let world = World::new();
+    world.fill("INBOX", 2_000, "\\Seen");
+    let (ledger, server) = world.pull(Behaviour::modern());
+    world.assert_whole(&ledger);
+    let commands = server.counts().commands;
+    assert!(commands <= 24, "{commands} commands for a first run of 2,000 messages: {:?}", server.log());
+    let (ledger, server) = world.pull(Behaviour::modern());
+    world.assert_whole(&ledger);
+    assert!(server.counts().commands <= 8, "an idle run: {:?}", server.log());
+}

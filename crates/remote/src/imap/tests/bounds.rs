@@ -140,6 +140,15 @@ async fn n03_an_octet_now_and_then_is_a_stall_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn n03_a_server_that_never_says_go_on_with_a_literal_is_a_stall() {
+    let error = talk_within(Limits::default(), "", "C: r1 EXAMINE {8}\nHANG", async |mut session| {
+        session.examine(&name("Entw\u{fc}rf"), None).await.unwrap_err()
+    })
+    .await;
+    assert!(matches!(error, Error::Stalled { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn n03_a_farewell_without_answer_is_cut_short() {
     let start = tokio::time::Instant::now();
     talk_within(Limits::default(), "", "C: r1 LOGOUT\nHANG", async |session| session.logout().await).await;

@@ -301,3 +301,37 @@ async fn i25_a_completion_with_a_foreign_tag_is_ours_when_one_command_is_under_w
 async fn a_session_says_goodbye() {
     talk("", "C: r1 LOGOUT\nS: * BYE bye\nS: r1 OK", async |session| session.logout().await).await;
 }
+
+#[tokio::test]
+async fn i36_a_server_is_told_who_we_are_before_a_mailbox_is_opened() {
+    let version = env!("CARGO_PKG_VERSION");
+    let script = format!(
+        "C: r1 ID (\"name\" \"restante\" \"version\" \"{version}\")
+         S: * ID NIL
+         S: r1 OK
+         C: r2 EXAMINE \"INBOX\"
+         S: * 0 EXISTS
+         S: r2 OK"
+    );
+    talk("ID", &script, async |mut session| session.examine(&name("INBOX"), None).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn s07_a_server_that_refers_us_elsewhere_is_not_obeyed() {
+    // The one connection there is: whoever wants another one fails this test by a panic.
+    let error = crate::imap::script::World::new(crate::Security::Plain)
+        .fail(
+            "S: * OK [CAPABILITY IMAP4rev1] hi
+             C: r1 LOGIN \"me\" \"canary-\\\"p\\\\w\\\"-7431\"
+             S: r1 NO [REFERRAL imap://me@elsewhere.example.net/] your mail has moved",
+        )
+        .await;
+    assert_eq!(error.kind(), Kind::Credentials);
+    assert!(error.to_string().contains("your mail has moved"), "{error}");
+    let script = "C: r1 EXAMINE \"INBOX\"
+                  S: r1 NO [REFERRAL imap://elsewhere.example.net/INBOX] elsewhere";
+    talk("", script, async |mut session| {
+        assert_eq!(session.examine(&name("INBOX"), None).await.unwrap_err().kind(), Kind::Refused);
+    })
+    .await;
+}

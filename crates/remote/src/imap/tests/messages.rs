@@ -262,3 +262,22 @@ async fn changes_are_asked_for_since_a_modseq() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn i09_structures_that_nobody_asked_for_are_passed_over_readable_or_not() {
+    let date = "INTERNALDATE \"17-Jul-1996 02:44:25 -0700\"";
+    let script = format!(
+        "C: r1 UID FETCH 1:3 (UID FLAGS INTERNALDATE RFC822.SIZE)
+         S: * 1 FETCH (UID 1 ENVELOPE (NIL \"a \\\"b\" ((NIL NIL \"x\" \"y\")) NIL) FLAGS () {date} RFC822.SIZE 5)
+         S: * 2 FETCH (UID 2 BODYSTRUCTURE (\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 12 -1) FLAGS () {date} RFC822.SIZE 6)
+         S: * 3 FETCH (UID 3 ENVELOPE (\"an \"unescaped\" quote\" NIL
+         S: * 3 FETCH (UID 3 ENVELOPE (\"räw\" NIL) FLAGS () {date} RFC822.SIZE 7)
+         S: r1 OK"
+    );
+    talk("", &script, async |mut session| {
+        let seen = surveys(&mut session, "1:3").await.unwrap();
+        assert_eq!(numbers(&seen), [1, 2, 3]);
+        assert_eq!(seen.iter().map(|message| message.size).collect::<Vec<_>>(), [5, 6, 7]);
+    })
+    .await;
+}
