@@ -613,11 +613,8 @@ impl Writer {
         }
         self.record_healed()?;
         let committed = self.write_batch().and_then(|finished| self.apply_batch(finished));
-        self.failed = committed.is_err();
-        if self.failed {
-            // The transaction goes with the connection in any case; what was read meanwhile should not
-            // wait for that.
-            let _ = self.catalogue.execute_batch("ROLLBACK");
+        if committed.is_err() {
+            self.give_up();
         }
         committed
     }
@@ -642,6 +639,13 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Nothing more is written, and what is read from now on is the last commit.
+    fn give_up(&mut self) {
+        self.failed = true;
+        // The transaction goes with the connection in any case.
+        let _ = self.catalogue.execute_batch("ROLLBACK");
     }
 
     fn write_batch(&mut self) -> Result<Option<Finished>> {
@@ -691,7 +695,7 @@ impl Writer {
         self.uncommitted_bytes += RECORD_WEIGHT;
         if let Err(error) = self.applier.record(&self.catalogue, &record) {
             // Journal and catalogue differ now: the batch is lost.
-            self.failed = true;
+            self.give_up();
             return Err(error);
         }
         let full = self.journal.length() >= JOURNAL_FRAME_BYTES || self.journal.keys_are_full();
@@ -711,7 +715,7 @@ impl Writer {
 
     /// The stage has stopped: the error that made it stop is what its commit says.
     fn fail(&mut self) -> Result<()> {
-        self.failed = true;
+        self.give_up();
         match self.stage.commit(self.next) {
             Err(error) => Err(error),
             Ok(_) => Err(Error::Abandoned),

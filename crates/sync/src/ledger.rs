@@ -4,6 +4,8 @@
 //! only when the server's own count, taken at the end, equals the number of those messages that the
 //! archive has on disk. The JSON form is a contract (docs/json.md).
 
+use archive::EpochId;
+use message::UidSet;
 use serde::Serialize;
 
 /// How a run ended.
@@ -157,11 +159,22 @@ pub struct FolderLedger {
     /// What a person should know of it; goes to the ledger's warnings.
     #[serde(skip)]
     pub notices: Vec<String>,
+    /// What was to be brought, from which it can be told what has come to disk when not all has.
+    #[serde(skip)]
+    pub listing: Option<Listing>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// What the server listed in a folder, and how much of it the archive held before the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    pub(crate) epoch: EpochId,
+    pub(crate) uids: UidSet,
+    pub(crate) held_before: u64,
 }
 
 /// A message that is not in the archive.
@@ -178,6 +191,16 @@ impl FolderLedger {
     #[must_use]
     pub fn new(folder: String) -> Self {
         Self { folder, ..Self::default() }
+    }
+
+    /// Counts again: of the UIDs that the server listed, those that the archive holds on disk.
+    pub(crate) fn count_on_disk(&mut self, listed: &UidSet, held_before: u64, held: &UidSet) {
+        if self.on_server == 0 {
+            // Not completed: the server has not counted at the folder's end.
+            self.on_server = listed.len();
+        }
+        self.archived = held.intersection(listed).len();
+        self.new = self.archived.saturating_sub(held_before);
     }
 
     /// Whether the archive holds everything that the server has in this folder.
@@ -230,6 +253,19 @@ mod tests {
         let named = Item { uid: 7, why: "NO".into() };
         assert!(!FolderLedger { failed: vec![named], ..whole.clone() }.is_whole());
         assert!(!FolderLedger { error: Some("not openable".into()), ..whole }.is_whole());
+    }
+
+    #[test]
+    fn what_did_not_come_to_disk_is_not_counted() {
+        let uids = |text| UidSet::parse(text).expect("a set");
+        let listed = uids("1:100");
+        let whole = FolderLedger { on_server: 100, archived: 100, new: 60, ..FolderLedger::default() };
+        let mut cut = whole.clone();
+        cut.count_on_disk(&listed, 40, &uids("1:70,200"));
+        assert_eq!((cut.on_server, cut.archived, cut.new), (100, 70, 30));
+        let mut unfinished = FolderLedger { new: 25, ..FolderLedger::default() };
+        unfinished.count_on_disk(&listed, 40, &uids("1:40"));
+        assert_eq!((unfinished.on_server, unfinished.archived, unfinished.new), (100, 40, 0));
     }
 
     #[test]

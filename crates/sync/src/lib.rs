@@ -24,7 +24,7 @@ mod watchdog;
 
 pub use filter::{FolderFilter, InvalidGlob};
 pub use hints::bytes_per_day;
-pub use ledger::{FolderLedger, Item, Ledger, Outcome, Totals, rfc3339};
+pub use ledger::{FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
 pub use pull::{Job, PullLimits, probe, pull, pull_in};
 pub use retry::Patience;
 pub use surroundings::{Chance, Clock, Dice, Progress, Stop, Surroundings, SystemClock, Time};

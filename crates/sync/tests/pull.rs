@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
+use std::sync::Arc;
 
-use archive::{Archive, Writer, WriterOptions};
+use archive::disk::simulated::{Faults, SimulatedDisk};
+use archive::{Archive, Place, Seeded, Writer, WriterOptions};
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet, UidValidity};
 use remote::{Credentials, Endpoint, Security};
 use restante_sync::{FolderFilter, Job, Ledger, Outcome, PullLimits, Stop, SystemClock, pull};
@@ -46,8 +48,12 @@ impl World {
     }
 
     fn pull(&self, behaviour: Behaviour) -> (Ledger, Scripted) {
-        let server = Scripted::start(self.store.clone(), behaviour);
         let mut writer = Writer::open(&self.path(), WriterOptions::default()).unwrap();
+        self.pull_into(&mut writer, behaviour)
+    }
+
+    fn pull_into(&self, writer: &mut Writer, behaviour: Behaviour) -> (Ledger, Scripted) {
+        let server = Scripted::start(self.store.clone(), behaviour);
         let job = Job {
             account: "a".into(),
             endpoint: Endpoint {
@@ -61,7 +67,7 @@ impl World {
             filter: FolderFilter::new(&[], &[]).unwrap(),
             limits: self.limits.clone(),
         };
-        let ledger = pull(&mut writer, &job, &SystemClock::default(), &(), &Stop::default());
+        let ledger = pull(writer, &job, &SystemClock::default(), &(), &Stop::default());
         (ledger, server)
     }
 
@@ -358,4 +364,42 @@ fn a_full_disk_is_noticed_before_it_is_full() {
     let (ledger, _) = world.pull(Behaviour::modern());
     assert_eq!(ledger.outcome, Outcome::Failed);
     assert!(ledger.error.as_deref().is_some_and(|error| error.contains("reserve")), "{ledger:?}");
+}
+
+#[test]
+fn d07_a_run_that_fills_the_disk_counts_only_what_came_to_it() {
+    let disk = SimulatedDisk::new();
+    let place = Place::on(Arc::new(disk.clone()), Path::new("/a"), None);
+    archive::init_at(&place, &Seeded::new(1)).unwrap();
+    let mut world = World::new();
+    for mailbox in ["first", "second"] {
+        world.store.create(USER, mailbox).unwrap();
+    }
+    for number in 1..=400 {
+        world.deliver(["INBOX", "first", "second"][number % 3], &noise(number));
+    }
+    world.limits.commit_bytes = 300_000;
+    let options = WriterOptions { block_bytes: 20_000, ..WriterOptions::default() };
+    disk.set_faults(Faults { room: Some(2_500_000), ..Faults::default() });
+    let mut writer = Writer::open_at(place.clone(), Arc::new(Seeded::new(2)), options).unwrap();
+    let (ledger, _) = world.pull_into(&mut writer, Behaviour::modern());
+    drop(writer);
+
+    assert_eq!(ledger.outcome, Outcome::Failed);
+    assert!(ledger.error.as_ref().unwrap().contains("no storage space"), "{ledger:#?}");
+    let archive = Archive::open_at(place).unwrap();
+    let account = archive.view().account("a").unwrap().unwrap();
+    let on_disk = archive.view().totals(Some(account.id)).unwrap().live;
+    assert!(on_disk > 0 && on_disk < 400, "{on_disk}");
+    assert_eq!((ledger.totals.archived, ledger.totals.new), (on_disk, on_disk), "{ledger:#?}");
+}
+
+/// A mail that no compression makes smaller.
+fn noise(number: usize) -> Vec<u8> {
+    let mut bytes = format!("Subject: noise {number}\r\n\r\n").into_bytes();
+    let mut hash = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof();
+    let start = bytes.len();
+    bytes.resize(start + 12_000, 0);
+    hash.fill(&mut bytes[start..]);
+    bytes
 }

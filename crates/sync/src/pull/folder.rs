@@ -21,7 +21,7 @@ use super::prove::prove;
 use super::recognise::recognise;
 use super::revive::revive;
 use super::{Context, RunError};
-use crate::ledger::{FolderLedger, Item};
+use crate::ledger::{FolderLedger, Item, Listing};
 use crate::plan::{self, HeldState, ServerState};
 use crate::recheck;
 use crate::renames;
@@ -203,6 +203,7 @@ pub(super) async fn pull(
         held.mark = None;
     }
     let resynced = resynced && !doubted;
+    note_listing(entry, &held, &server);
     note_flags(context, session, &opened, &held, &server, resynced, entry).await?;
     let mut exists = u64::from(opened.exists);
     for round in 1..=MAX_ROUNDS {
@@ -215,6 +216,7 @@ pub(super) async fn pull(
         }
         exists = now;
         server = session.uids().await?;
+        note_listing(entry, &held, &server);
     }
     end_leftovers(context, folder, entry, &held).await?;
     name_what_is_missing(context, folder, entry, &held, &server).await?;
@@ -230,6 +232,14 @@ pub(super) async fn pull(
     };
     let epoch = held.epoch;
     context.pipeline.ask(move |writer| writer.mark(epoch, &mark)).await
+}
+
+/// Notes what is to be brought. What was held before the run is noted once, whatever happens to the line.
+fn note_listing(entry: &mut FolderLedger, held: &Held, server: &UidSet) {
+    let earlier = entry.listing.take().filter(|listing| listing.epoch == held.epoch);
+    let held_before =
+        earlier.map_or_else(|| held.uids.intersection(server).len(), |listing| listing.held_before);
+    entry.listing = Some(Listing { epoch: held.epoch, uids: server.clone(), held_before });
 }
 
 /// The UID after the last one of these.

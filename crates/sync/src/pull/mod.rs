@@ -222,6 +222,9 @@ fn run(
     let committed = writer.commit().map_err(from_archive);
     let result = result.and(committed.map(|_| ()));
 
+    if let Err(error) = &result {
+        count_on_disk(writer, ledger, error).map_err(from_archive)?;
+    }
     // What is missing is known only now that the last commit is on disk, or is not.
     ledger.outcome = outcome(ledger, result.as_ref().err());
     ledger.error = result.as_ref().err().map(ToString::to_string);
@@ -235,6 +238,18 @@ fn run(
     let json = serde_json::to_string(&ledger).unwrap_or_default();
     writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json).map_err(from_archive)?;
     writer.commit().map_err(from_archive)?;
+    Ok(())
+}
+
+/// Counts what has come to disk: of all folders where the archive failed, for their last messages may
+/// not be in a commit; else of those that were not completed.
+fn count_on_disk(writer: &Writer, ledger: &mut Ledger, error: &RunError) -> Result<(), archive::Error> {
+    let all = matches!(error, RunError::Archive(_));
+    let view = writer.view();
+    for entry in ledger.folders.iter_mut().filter(|entry| all || entry.error.is_some()) {
+        let Some(listing) = entry.listing.take() else { continue };
+        entry.count_on_disk(&listing.uids, listing.held_before, &view.held_uids(listing.epoch)?);
+    }
     Ok(())
 }
 
