@@ -84,6 +84,12 @@ pub(crate) enum Command {
     Export(Export),
     /// Show per account the last and the next run, and how large the archive is
     Status,
+    /// Say that you have looked at the suspicious runs of an account; status shows them until then
+    Ack {
+        /// The account
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+    },
     /// Prove that the archive is whole
     Verify {
         /// Check structure and lengths only, without reading and hashing everything
@@ -131,7 +137,8 @@ pub(crate) struct List {
     /// List the messages of this folder
     #[arg(value_name = "FOLDER", requires = "account")]
     pub(crate) folder: Option<String>,
-    /// As the mailbox was then: RFC 3339, or YYYY-MM-DD for the end of that day
+    /// As the mailbox was then: RFC 3339, YYYY-MM-DD for the end of that day, or run:N for the end of
+    /// a run
     #[arg(long, value_name = "TIME", requires = "folder")]
     pub(crate) as_of: Option<String>,
     /// Also what has vanished from the server since
@@ -157,7 +164,8 @@ pub(crate) struct Export {
     /// Not the folders that match; may be given more than once
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// As the mailbox was then: RFC 3339, or YYYY-MM-DD for the end of that day
+    /// As the mailbox was then: RFC 3339, YYYY-MM-DD for the end of that day, or run:N for the end of
+    /// a run
     #[arg(long, value_name = "TIME")]
     pub(crate) as_of: Option<String>,
     /// Also what has vanished from the server since
@@ -294,6 +302,7 @@ mod tests {
             "export work out --format maildir --folder A --folder B --exclude C --as-of 2026-11-23 --deleted",
             "export work out --format mbox",
             "status",
+            "ack work",
             "verify",
             "verify --quick work",
             "rebuild",

@@ -3,6 +3,8 @@
 //! A command reads the configuration, does its work, writes its data to standard output (a table, or
 //! with `--json` one document) and ends with an [`Exit`], or with a [`Failure`] that says why not.
 
+mod ack;
+mod alarm;
 mod check_config;
 mod demo;
 mod export;
@@ -43,6 +45,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Show { id } => show::run(context, &id),
         Command::Export(what) => export::run(context, &what),
         Command::Status => status::run(context),
+        Command::Ack { account } => ack::run(context, &account),
         Command::Verify { quick, accounts } => verify::run(context, quick, &accounts),
         Command::Rebuild => rebuild::run(context),
         Command::Repair { dry_run } => repair::run(context, dry_run),

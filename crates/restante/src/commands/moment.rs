@@ -25,6 +25,14 @@ pub(super) fn when(
 }
 
 fn run_as_of(view: &View<'_>, account: &AccountInfo, text: &str) -> Result<RunId, Failure> {
+    // Where a clock went wrong, a time does not tell runs apart; their numbers do.
+    if let Some(number) = text.strip_prefix("run:").and_then(|number| number.parse::<u32>().ok()) {
+        let run = view.runs(account.id, usize::MAX)?.into_iter().find(|run| run.id.get() == number);
+        return run.map(|run| run.id).ok_or_else(|| {
+            let message = format!("account \"{}\" has had no run number {number}", account.name);
+            Failure::words(Exit::Failed, message)
+        });
+    }
     let moment = parse(text, &TimeZone::system()).ok_or_else(|| {
         Failure::words(Exit::Usage, format!("{text:?} is not a time"))
             .help("write it like 2026-11-23 or 2026-11-23T08:00:00Z")

@@ -8,6 +8,7 @@ use std::path::Path;
 use archive::Writer;
 use sync::{Clock, Ledger, Outcome, Stop, SystemClock, Totals};
 
+use super::alarm::{way_back, write_way_back};
 use super::place::{open_writer, remember};
 use super::stop::listen;
 use super::target::job;
@@ -224,6 +225,13 @@ fn report(context: &Context, ledgers: &[Ledger]) -> Result<(), Failure> {
     }
     if !context.global.quiet || exit(ledgers) != Exit::Done {
         ledger::write(&mut out, ledgers)?;
+        for ledger in ledgers {
+            let Some(before) = ledger.before.as_ref().filter(|_| ledger.suspicious) else { continue };
+            let folders: Vec<&str> = ledger.lost.iter().map(|loss| loss.folder.as_str()).collect();
+            let config = context.global.config.as_deref();
+            let commands = way_back(&ledger.account, &before.as_of, &folders, config);
+            write_way_back(&mut out, &commands)?;
+        }
     }
     std::io::Write::flush(&mut out)?;
     Ok(())

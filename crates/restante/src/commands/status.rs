@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 
 use archive::{AccountInfo, Archive, MessageHit, RunInfo, View};
 use message::escape::escape;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::alarm::{self, Alarm, alarms};
 use super::verify::{hit_to_json, lost_in_words, table_of};
 use super::{Context, read_archive};
 use crate::config::Config;
@@ -20,6 +22,8 @@ use crate::output::{json, stdout};
 
 /// So many runs are looked through for the newest good one: a month of hourly ones.
 const MAX_RUNS: usize = 1_000;
+/// So many days are summed up.
+const TREND_DAYS: i64 = 30;
 
 /// So many places of lost messages are named to people.
 const MAX_LOST: usize = 20;
@@ -40,8 +44,19 @@ struct AccountStatus {
     next_run: Option<String>,
     messages: u64,
     bytes: u64,
+    /// What came and went in the last days.
+    trend: Trend,
+    /// Suspicious runs that nobody has acknowledged, newest first.
+    unacknowledged: Vec<Alarm>,
     #[serde(skip)]
     next_run_at: Option<i64>,
+}
+
+#[derive(Serialize, Default)]
+struct Trend {
+    days: i64,
+    new: u64,
+    vanished: u64,
 }
 
 #[derive(Serialize)]
@@ -53,6 +68,8 @@ struct LastRun {
     suspicious: bool,
     warnings: Vec<String>,
     error: Option<String>,
+    #[serde(skip)]
+    number: u32,
     #[serde(skip)]
     started_at: i64,
 }
@@ -96,7 +113,8 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         Found::Nothing if remembered.is_none() => None,
         _ => Some(read_archive(&config)?),
     };
-    let status = collect(&config, archive.as_ref(), remembered.as_ref(), now)?;
+    let named = context.global.config.as_deref();
+    let status = collect(&config, named, archive.as_ref(), remembered.as_ref(), now)?;
     let mut out = stdout();
     if context.global.json {
         json::write(&mut out, &status)?;
@@ -109,6 +127,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
 
 fn collect(
     config: &Config,
+    config_file: Option<&Path>,
     archive: Option<&Archive>,
     remembered: Option<&Remembered>,
     now: i64,
@@ -124,7 +143,7 @@ fn collect(
     let mut accounts = Vec::with_capacity(names.len());
     for name in names {
         let mut status = match (&view, known.iter().find(|account| account.name == name)) {
-            (Some(view), Some(account)) => of_account(view, account, now)?,
+            (Some(view), Some(account)) => of_account(view, account, config_file, now)?,
             _ => AccountStatus { account: name.to_owned(), ..AccountStatus::default() },
         };
         if let Some(account) = config.account(name) {
@@ -141,7 +160,12 @@ fn collect(
     Ok(Status { accounts, archive })
 }
 
-fn of_account(view: &View<'_>, account: &AccountInfo, now: i64) -> Result<AccountStatus, Failure> {
+fn of_account(
+    view: &View<'_>,
+    account: &AccountInfo,
+    config_file: Option<&Path>,
+    now: i64,
+) -> Result<AccountStatus, Failure> {
     let totals = view.totals(Some(account.id))?;
     let last = view.runs(account.id, 1)?.pop();
     let good = match &last {
@@ -157,8 +181,23 @@ fn of_account(view: &View<'_>, account: &AccountInfo, now: i64) -> Result<Accoun
         newest_good_run_age_seconds: good_at.map(|at| now - at),
         messages: totals.live,
         bytes: totals.live_bytes,
+        trend: trend(view, account, now)?,
+        unacknowledged: alarms(view, account, config_file)?,
         ..AccountStatus::default()
     })
+}
+
+/// What the ledgers of the last days say of mail that came and went: a provider's retention and a slow
+/// theft show here and in no single run.
+fn trend(view: &View<'_>, account: &AccountInfo, now: i64) -> Result<Trend, Failure> {
+    let since_ms = now.saturating_sub(TREND_DAYS * 86_400).saturating_mul(1_000);
+    let mut trend = Trend { days: TREND_DAYS, ..Trend::default() };
+    for run in view.runs(account.id, MAX_RUNS)?.iter().take_while(|run| run.started_ms >= since_ms) {
+        let totals = &ledger(run)["totals"];
+        trend.new += totals["new"].as_u64().unwrap_or(0);
+        trend.vanished += totals["vanished"].as_u64().unwrap_or(0);
+    }
+    Ok(trend)
 }
 
 /// A run that a person can rely on: whole, and nothing odd about it.
@@ -186,6 +225,7 @@ fn last_run(run: &RunInfo) -> LastRun {
         suspicious: is_suspicious(&ledger),
         warnings: warnings.filter_map(|warning| warning.as_str().map(str::to_owned)).collect(),
         error: ledger["error"].as_str().map(str::to_owned),
+        number: run.id.get(),
         started_at,
     }
 }
@@ -261,8 +301,16 @@ fn write(out: &mut impl Write, status: &Status, now: i64) -> std::io::Result<()>
         if let Some(error) = &run.error {
             writeln!(out, "{name}: {}", escape(error))?;
         }
-        for warning in &run.warnings {
+        // What an alarm says below need not be said twice.
+        let is_told = account.unacknowledged.iter().any(|alarm| alarm.run == run.number);
+        for warning in run.warnings.iter().filter(|_| !is_told) {
             writeln!(out, "{name}: warning: {}", escape(warning))?;
+        }
+        alarm::write(out, &account.account, &account.unacknowledged)?;
+        let Trend { days, new, vanished } = account.trend;
+        if vanished > 0 {
+            let (new, vanished) = (count(new), count(vanished));
+            writeln!(out, "{name}: in {days} days {new} messages came, and {vanished} went from the server")?;
         }
     }
     write_archive(out, &status.archive, now)
