@@ -50,8 +50,13 @@ impl Archive {
             if let Some(archive) = Self::as_it_is(&place, id, true)? {
                 return Ok(archive);
             }
-            damage = catch_up(&place, id, true)?;
-            if let Some(archive) = Self::as_it_is(&place, id, false)? {
+            let caught_up = catch_up(&place, id, true)?;
+            // A writer may have more in the packs than it has committed; nobody else may.
+            let newest = matches!(caught_up, CaughtUp::Failed);
+            if let CaughtUp::Yes(found) = caught_up {
+                damage = found;
+            }
+            if let Some(archive) = Self::as_it_is(&place, id, newest)? {
                 return Ok(Self { damage, ..archive });
             }
         }
@@ -140,13 +145,24 @@ fn is_newest(files: &PackFiles, state: &State) -> bool {
     }
 }
 
+/// What became of an attempt to bring the catalogue up to date.
+pub(crate) enum CaughtUp {
+    /// It was made; damage that was met.
+    Yes(Vec<Damage>),
+    /// A writer is at work, and keeps it up to date.
+    Writing,
+    /// The medium cannot be written, or is full.
+    Failed,
+}
+
 /// Brings the catalogue up to date, if nobody writes and it can be written.
 ///
 /// With `anew`, one that cannot be used is made again.
-pub(crate) fn catch_up(place: &Place, id: ArchiveId, anew: bool) -> Result<Vec<Damage>> {
+pub(crate) fn catch_up(place: &Place, id: ArchiveId, anew: bool) -> Result<CaughtUp> {
     let lock = match Lock::take(place) {
         Ok(lock) => lock,
-        Err(Error::Locked { .. } | Error::Io { .. }) => return Ok(Vec::new()),
+        Err(Error::Locked { .. }) => return Ok(CaughtUp::Writing),
+        Err(Error::Io { .. }) => return Ok(CaughtUp::Failed),
         Err(error) => return Err(error),
     };
     let brought = match anew {
@@ -155,9 +171,9 @@ pub(crate) fn catch_up(place: &Place, id: ArchiveId, anew: bool) -> Result<Vec<D
     };
     drop(lock);
     match brought {
-        Ok(damage) => Ok(damage),
-        // A medium that cannot be written, or is full: the temporary catalogue will do.
-        Err(Error::Catalogue(_) | Error::CatalogueWrong { .. } | Error::Io { .. }) => Ok(Vec::new()),
+        Ok(damage) => Ok(CaughtUp::Yes(damage)),
+        // The temporary catalogue will do.
+        Err(Error::Catalogue(_) | Error::CatalogueWrong { .. } | Error::Io { .. }) => Ok(CaughtUp::Failed),
         Err(error) => Err(error),
     }
 }

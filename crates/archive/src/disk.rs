@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{Advice, OFlags};
 
@@ -131,6 +132,10 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// from the medium. A hint.
     fn forget_cached(&self);
 
+    /// Waits before a read that failed is tried again: a disk that was pulled at, or is waking up, needs
+    /// that. A disk of a test does not.
+    fn wait_a_moment(&self) {}
+
     /// Takes the advisory lock on the file, held until the last handle is dropped. `false`: another
     /// has it.
     ///
@@ -139,8 +144,18 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn try_lock(&self) -> io::Result<bool>;
 }
 
-/// Fills `bytes` from `offset`. `false` when the file ends before.
+/// Whether an error concerns these bytes and not the file, the process or the connection: then the rest
+/// of the file is read all the same.
+pub(crate) fn is_medium_error(error: &io::Error) -> bool {
+    // EIO; what file systems say of a block whose checksum is wrong (EBADMSG, EILSEQ); what drivers say
+    // of a sector (ENODATA, EREMOTEIO).
+    error.raw_os_error().is_none_or(|code| matches!(code, 5 | 61 | 74 | 84 | 121))
+}
+
+/// Fills `bytes` from `offset`. `false` when the file ends before. What the medium does not give is
+/// asked for once more after a moment (D19).
 pub(crate) fn read_exact_at(file: &dyn DiskFile, mut bytes: &mut [u8], mut offset: u64) -> io::Result<bool> {
+    let (mut tried_again, mut interruptions) = (false, 0);
     while !bytes.is_empty() {
         match file.read_at(bytes, offset) {
             Ok(0) => return Ok(false),
@@ -148,7 +163,11 @@ pub(crate) fn read_exact_at(file: &dyn DiskFile, mut bytes: &mut [u8], mut offse
                 bytes = &mut bytes[count..];
                 offset += count as u64;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_interruption(&error, &mut interruptions) => {}
+            Err(error) if !tried_again && is_medium_error(&error) => {
+                tried_again = true;
+                file.wait_a_moment();
+            }
             Err(error) => return Err(error),
         }
     }
@@ -157,6 +176,7 @@ pub(crate) fn read_exact_at(file: &dyn DiskFile, mut bytes: &mut [u8], mut offse
 
 /// Writes all of `bytes` at `offset`, however short the single writes are (D8).
 pub(crate) fn write_all_at(file: &dyn DiskFile, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    let mut interruptions = 0;
     while !bytes.is_empty() {
         match file.write_at(bytes, offset) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -164,11 +184,20 @@ pub(crate) fn write_all_at(file: &dyn DiskFile, mut bytes: &[u8], mut offset: u6
                 bytes = &bytes[count..];
                 offset += count as u64;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_interruption(&error, &mut interruptions) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// A call that is interrupted so often does nothing but that.
+const MOST_INTERRUPTIONS: u32 = 1_000;
+
+/// Whether a call was only interrupted by a signal and is to be made again.
+fn is_interruption(error: &io::Error, interruptions: &mut u32) -> bool {
+    *interruptions += 1;
+    error.kind() == io::ErrorKind::Interrupted && *interruptions < MOST_INTERRUPTIONS
 }
 
 /// Reads a small file whole. What is longer than `limit` is cut there.
@@ -242,6 +271,9 @@ fn no_follow() -> i32 {
     (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits().cast_signed()
 }
 
+/// Short, because a disk with many bad sectors is read to its end all the same.
+const READ_PAUSE: Duration = Duration::from_millis(50);
+
 #[derive(Debug)]
 struct RealFile(File);
 
@@ -269,6 +301,10 @@ impl DiskFile for RealFile {
     fn forget_cached(&self) {
         // A hint that some file systems do not take; without it the check reads what is in memory.
         let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed);
+    }
+
+    fn wait_a_moment(&self) {
+        std::thread::sleep(READ_PAUSE);
     }
 
     fn try_lock(&self) -> io::Result<bool> {

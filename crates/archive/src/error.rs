@@ -62,7 +62,7 @@ pub enum Error {
         owner: u32,
     },
     /// The file system said no.
-    #[error("cannot {action} {path}")]
+    #[error("cannot {action} {path}{}", advice(.source))]
     Io {
         /// What was to be done.
         action: &'static str,
@@ -124,6 +124,12 @@ pub enum Error {
     /// A message was put before one of its blobs.
     #[error("blob {0} was not put before the message that uses it")]
     BlobNotPut(BlobName),
+    /// A blob's bytes are not those that it was named by: memory changed them on the way to the disk.
+    #[error(
+        "blob {0} changed in memory before it was written, and was not written; the memory of this machine \
+         is not to be trusted: test it before the next run"
+    )]
+    ChangedInMemory(BlobName),
     /// Something is larger than the format allows.
     #[error("{what} of {length} bytes is larger than the archive takes ({limit})")]
     TooLarge {
@@ -211,6 +217,38 @@ fn is_full_for_sqlite(error: &rusqlite::Error) -> bool {
         failure.code == rusqlite::ErrorCode::DiskFull
             || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
     })
+}
+
+/// What to do about an error of the file system, in brackets behind what it was about.
+fn advice(error: &io::Error) -> &'static str {
+    const TOO_MANY_OPEN: [Option<i32>; 2] = [Some(23), Some(24)];
+    const DEVICE_GONE: [Option<i32>; 2] = [Some(6), Some(19)];
+    const MEDIUM: Option<i32> = Some(5);
+    let code = error.raw_os_error();
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            " (the disk is full; make room, and the next run goes on from the last commit)"
+        }
+        io::ErrorKind::QuotaExceeded => {
+            " (the quota is used up; raise it or make room, and the next run goes on from the last commit)"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            " (the file system is read-only; Linux makes it so after an error of the disk, which the system's \
+             log shows; what is in the archive can be read)"
+        }
+        io::ErrorKind::PermissionDenied => " (the archive must belong to the user who runs restante)",
+        io::ErrorKind::StaleNetworkFileHandle => {
+            " (the network file system has lost the file; mount it anew)"
+        }
+        _ if TOO_MANY_OPEN.contains(&code) => {
+            " (too many files are open; raise the limit, LimitNOFILE= in a systemd unit)"
+        }
+        _ if DEVICE_GONE.contains(&code) => " (its disk is gone; plug it in and mount it)",
+        _ if code == MEDIUM => {
+            " (the disk or its cable fails; look at the system's log, then run `restante verify`)"
+        }
+        _ => "",
+    }
 }
 
 pub(crate) fn is_full(error: &io::Error) -> bool {

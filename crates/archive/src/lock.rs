@@ -2,7 +2,7 @@
 //!
 //! The lock is the kernel's, on a file that is always there: it goes with the process, so there is
 //! no stale lock to judge and no file to make on a full disk. Kernel locks do not always reach across
-//! machines, so each writer also leaves a random mark in the file `owner` and looks before each commit
+//! machines, so each writer also leaves a random mark in the file `owner` and looks before each frame
 //! whether it still stands there: if another's does, nothing more is written (D17).
 
 use std::io::ErrorKind;
@@ -72,6 +72,11 @@ impl OwnerMark {
     pub(crate) fn check(&self) -> Result<()> {
         let file = self.disk.open(&self.path, Access::Read).doing("open", &self.path)?;
         let found = read_small(&*file, 64).doing("read", &self.path)?;
-        if found == self.mark { Ok(()) } else { Err(Error::OwnerChanged { path: self.dir.clone() }) }
+        if found == self.mark { Ok(()) } else { Err(self.changed()) }
+    }
+
+    /// The error for what only another writer can have done.
+    pub(crate) fn changed(&self) -> Error {
+        Error::OwnerChanged { path: self.dir.clone() }
     }
 }

@@ -30,6 +30,9 @@ pub(crate) struct Opened {
     pub(crate) before: Option<State>,
     /// What another catalogue of this archive had applied, when this one is new.
     pub(crate) vouched: Option<State>,
+    /// Whether the last pack may be written on: it could be synced, when that was asked for, and no
+    /// catalogue says that it once was another (D22).
+    pub(crate) settled: bool,
 }
 
 /// Brings the catalogue up to date. The caller holds the lock. With `settle`, the end of the last pack
@@ -127,13 +130,11 @@ pub(crate) fn make_anew(
     settle: bool,
 ) -> Result<Opened> {
     let files = discover(place, id, &HashSet::new())?;
-    if settle {
-        settle_last(&files, None)?;
-    }
+    let settled = (!settle || settle_last(&files, None)?) && vouched.is_none();
     let Some(path) = &place.catalogue else {
         let catalogue = catalogue::open_for_writing(None, mode, id)?;
         let replayed = replay_all(&files, &catalogue, vouched)?;
-        return Ok(Opened { catalogue, files, replayed, before: None, vouched });
+        return Ok(Opened { catalogue, files, replayed, before: None, vouched, settled });
     };
     let aside = aside(path);
     catalogue::remove(&aside)?;
@@ -146,7 +147,7 @@ pub(crate) fn make_anew(
     }
     catalogue::replace(&aside, path)?;
     let catalogue = catalogue::open_for_writing(Some(path), mode, id)?;
-    Ok(Opened { catalogue, files, replayed, before: None, vouched })
+    Ok(Opened { catalogue, files, replayed, before: None, vouched, settled })
 }
 
 /// Everything that the packs hold. What a catalogue has vouched for and they do not have is damage, and
@@ -187,7 +188,7 @@ pub(crate) fn make_temporary(place: &Place, id: ArchiveId, vouched: Option<State
     let catalogue = catalogue::open_for_making(None, id)?;
     let replayed = replay_all(&files, &catalogue, vouched)?;
     catalogue::finish(&catalogue)?;
-    Ok(Opened { catalogue, files, replayed, before: None, vouched })
+    Ok(Opened { catalogue, files, replayed, before: None, vouched, settled: true })
 }
 
 /// Finds the packs; those that the catalogue knows are not looked into.
@@ -260,14 +261,13 @@ fn use_catalogue(place: &Place, id: ArchiveId, mode: Mode, settle: bool) -> Resu
     if !agrees(&files, &state)? {
         return Ok(Unusable::Contradicted(state).into());
     }
-    if settle {
-        settle_last(&files, Some(&state))?;
-    }
+    let settled = !settle || settle_last(&files, Some(&state))?;
     let mut replayed = replay(&files, &catalogue, None)?;
     let (new, known) = damage::sort_out(&catalogue, missing_or_cut(&files, &catalogue)?)?;
     replayed.damage.splice(0..0, new);
     replayed.known_damage.splice(0..0, known);
-    Ok(Usable::Yes(Box::new(Opened { catalogue, files, replayed, before: Some(state), vouched: None })))
+    let before = Some(state);
+    Ok(Usable::Yes(Box::new(Opened { catalogue, files, replayed, before, vouched: None, settled })))
 }
 
 /// Whether the catalogue's last commit lies where it says.
@@ -310,17 +310,17 @@ pub(crate) fn missing_or_cut(files: &PackFiles, catalogue: &Connection) -> Resul
 
 /// D6: what an earlier writer left behind the catalogue's last commit may be only in memory. It is
 /// synced, and then read from the medium.
-fn settle_last(files: &PackFiles, state: Option<&State>) -> Result<()> {
-    let Some(last) = files.packs().last() else { return Ok(()) };
+/// `false`: the sync failed. What is read afterwards decides, but nothing is appended there any more.
+fn settle_last(files: &PackFiles, state: Option<&State>) -> Result<bool> {
+    let Some(last) = files.packs().last() else { return Ok(true) };
     let known_end = state.and_then(|state| state.position).filter(|(pack, _)| *pack == last.pack);
     if known_end.is_some_and(|(_, end)| end == last.length) {
-        return Ok(());
+        return Ok(true);
     }
     let reader = files.reader(last.pack)?;
-    // A failure here is the second word of a disk that failed before: what is read afterwards decides.
-    let _ = reader.file.sync();
+    let synced = reader.file.sync().is_ok();
     reader.file.forget_cached();
-    Ok(())
+    Ok(synced)
 }
 
 /// The identity of the archive, or the error that there is none.

@@ -23,6 +23,7 @@ use crate::block::Directory;
 use crate::catalogue::apply::Applier;
 use crate::catalogue::{self, State, query};
 use crate::damage::{Damage, DamageKind, sort_out};
+use crate::disk::is_medium_error;
 use crate::error::{Context as _, Error, Result};
 use crate::frame::{CommitFields, Kind, NextNumbers};
 use crate::ids::{ArchiveId, CommitId, PackId};
@@ -63,10 +64,12 @@ pub(crate) struct Replayed {
     pub(crate) damage: Vec<Damage>,
     /// Damage that `repair` has found before.
     pub(crate) known_damage: Vec<Damage>,
-    /// Where commits end in the last pack; `None` when there is no pack.
+    /// The pack with the last commit that counts, and where that ends; `None` when there is no commit.
     pub(crate) end: Option<(PackId, u64)>,
     pub(crate) tail: Tail,
     pub(crate) unfinished: Option<Unfinished>,
+    /// Whether the medium did not give what lies behind the last commit: there may be another.
+    pub(crate) unreadable: bool,
     /// Whether the last pack can be continued, as far as its content goes.
     pub(crate) intact: bool,
     pub(crate) commits: u64,
@@ -125,6 +128,17 @@ fn claims(files: &PackFiles) -> HashMap<PackId, (u64, CommitId)> {
     claims
 }
 
+/// What later packs say of a pack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// One names it, or might have: what it held was synced.
+    Vouched,
+    /// None follows.
+    Last,
+    /// One follows that names an earlier pack.
+    Passed,
+}
+
 /// A commit that waits for a sign that it was synced.
 struct Pending {
     reader: PackReader,
@@ -141,6 +155,8 @@ struct Replay<'r> {
     until: Option<u64>,
     /// Whether a commit beyond `until` was met.
     stopped: bool,
+    /// The pack that is being read.
+    walking: Option<PackId>,
     applier: Applier,
     decoder: Decoder,
     claims: HashMap<PackId, (u64, CommitId)>,
@@ -166,9 +182,10 @@ impl<'r> Replay<'r> {
             next: state.next,
             damage: Vec::new(),
             known_damage: Vec::new(),
-            end: None,
+            end: state.position,
             tail: Tail::None,
             unfinished: None,
+            unreadable: false,
             intact: true,
             commits: 0,
             frames: 0,
@@ -179,6 +196,7 @@ impl<'r> Replay<'r> {
             to,
             until,
             stopped: false,
+            walking: None,
             applier: Applier::default(),
             decoder: decoder(),
             claims: claims(files),
@@ -209,14 +227,8 @@ impl<'r> Replay<'r> {
         let start = start.ok_or(Error::CatalogueWrong { what: "its last pack is missing" })?;
         let known = state.position.or(self.vouched.map(|(position, _)| position)).map(|(pack, _)| pack);
         let void = self.void_packs(known)?;
-        let last = packs.iter().rposition(|file| !void.contains(&file.pack));
-        for (index, file) in packs.iter().enumerate().skip(start) {
-            if self.stopped {
-                break;
-            }
-            if void.contains(&file.pack) {
-                continue;
-            }
+        let mut rest = packs[start..].iter().filter(|file| !void.contains(&file.pack)).peekable();
+        while let Some(file) = rest.next().filter(|_| !self.stopped) {
             if let Some(pending) = &mut self.pending {
                 pending.confirmed = true;
             }
@@ -224,7 +236,14 @@ impl<'r> Replay<'r> {
                 Some((pack, end)) if pack == file.pack => end,
                 _ => PACK_HEADER_BYTES as u64,
             };
-            self.pack(file, from, last == Some(index))?;
+            // Where a later pack is whole and does not name this one, its writer has not counted it.
+            let standing = match rest.peek().map(|next| &next.header) {
+                _ if self.claims.contains_key(&file.pack) => Standing::Vouched,
+                None => Standing::Last,
+                Some(Header::Read(_)) => Standing::Passed,
+                Some(_) => Standing::Vouched,
+            };
+            self.pack(file, from, standing)?;
         }
         Ok(())
     }
@@ -258,11 +277,12 @@ impl<'r> Replay<'r> {
         Ok(count)
     }
 
-    fn pack(&mut self, file: &PackFile, from: u64, is_last: bool) -> Result<()> {
-        self.replayed.end = Some((file.pack, from));
+    fn pack(&mut self, file: &PackFile, from: u64, standing: Standing) -> Result<()> {
+        self.walking = Some(file.pack);
         let sealed = self.to.map_or(Ok(false), |to| query::is_sealed(to, file.pack))?;
         (self.replayed.tail, self.replayed.intact) = (Tail::None, !sealed);
-        if matches!(file.header, Header::Damaged | Header::Unwritten) {
+        self.replayed.unreadable |= standing == Standing::Last && file.header == Header::Unreadable;
+        if matches!(file.header, Header::Damaged | Header::Unreadable | Header::Unwritten) {
             let header = 0..(PACK_HEADER_BYTES as u64).min(file.length);
             self.note(file, header, DamageKind::Bytes, "the pack's header is damaged".to_owned());
         }
@@ -288,14 +308,23 @@ impl<'r> Replay<'r> {
                 Event::Damage { bytes, what } => self.doubt(file, bytes, DamageKind::Bytes, what),
                 Event::End { frames, last_frame_end, torn } => {
                     let claimed = claim.map(|(_, base)| base);
-                    if !is_last {
+                    if standing == Standing::Vouched {
                         self.replayed.damage.append(&mut self.doubts);
                     }
                     self.end(file, &reader, frames, (last_frame_end, limit, torn), claimed)?;
                 }
             }
         }
-        if is_last { self.settle_last(file, &reader) } else { Ok(()) }
+        if let Some(offset) = walk.unreadable() {
+            // W2: not a torn tail, whatever stands there.
+            let bytes = offset..file.length.max(offset);
+            self.note(file, bytes, DamageKind::Bytes, "the medium does not give these bytes".to_owned());
+            self.replayed.unreadable |= standing == Standing::Last;
+        }
+        match standing {
+            Standing::Vouched => Ok(()),
+            Standing::Last | Standing::Passed => self.settle_last(file, standing),
+        }
     }
 
     fn commit(&mut self, file: &PackFile, reader: &PackReader, commit: FoundCommit) -> Result<()> {
@@ -436,8 +465,8 @@ impl<'r> Replay<'r> {
         self.replayed.next = self.replayed.next.max(next);
         self.replayed.last = id;
         self.replayed.commits += 1;
-        if self.replayed.end.is_some_and(|(pack, _)| pack == reader.pack) {
-            self.replayed.end = Some(position);
+        self.replayed.end = Some(position);
+        if self.walking == Some(reader.pack) {
             self.replayed.intact &= !commit.seals;
         }
         Ok(())
@@ -457,6 +486,9 @@ impl<'r> Replay<'r> {
                     next = next.max(self.journal(to, reader, frame, (&keys, &records))?);
                 }
                 Ok(Content::Nothing) => {}
+                Err(FrameProblem::Fault(Fault::Io(error))) if !is_medium_error(&error) => {
+                    return Err(error).doing("read", &self.files.dir().join(&*reader.name));
+                }
                 Err(FrameProblem::Fault(fault)) => {
                     self.note_in(reader, frame.bytes(), frame.damage_kind(), fault.to_string());
                 }
@@ -492,27 +524,49 @@ impl<'r> Replay<'r> {
     }
 
     /// C5: whether the very last commit counts.
-    fn settle_last(&mut self, file: &PackFile, reader: &PackReader) -> Result<()> {
-        let Some(pending) = &self.pending else { return Ok(()) };
-        let acknowledged =
-            self.vouched.is_some_and(|(_, commit)| commit.number >= pending.commit.fields.number);
-        let counts = pending.confirmed || acknowledged || self.is_whole(reader, &pending.commit);
-        if counts {
+    fn settle_last(&mut self, file: &PackFile, standing: Standing) -> Result<()> {
+        let Some(pending) = self.pending.take() else { return Ok(()) };
+        let id = CommitId { number: pending.commit.fields.number, check: pending.commit.check };
+        let acknowledged = self.vouched.is_some_and(|(_, commit)| {
+            commit == id || standing == Standing::Last && commit.number > id.number
+        });
+        if pending.confirmed || acknowledged || self.is_whole(file, &pending)? {
+            self.pending = Some(pending);
             return self.apply_pending();
         }
-        self.pending = None;
-        self.replayed.tail = Tail::TornCommit;
-        let offset = self.replayed.end.map_or(0, |(_, end)| end);
-        self.replayed.unfinished = Some(Unfinished { pack: file.name.to_string(), offset });
+        self.last = self.replayed.last;
+        if standing == Standing::Last {
+            self.replayed.tail = Tail::TornCommit;
+            let (pack, offset) = (pending.reader.name.to_string(), pending.commit.fields.first_offset);
+            self.replayed.unfinished = Some(Unfinished { pack, offset });
+        }
         Ok(())
     }
 
-    fn is_whole(&self, reader: &PackReader, commit: &FoundCommit) -> bool {
-        let right = |frame: &FrameAt| {
-            reader.meta(&frame.header, frame.offset).is_ok()
-                && reader.stored_body(&frame.header, frame.offset).is_ok()
-        };
-        commit.whole && commit.fields.own(&commit.frames).iter().all(right)
+    /// Whether every byte of a commit is right. What the medium does not give is not, and is damage.
+    fn is_whole(&mut self, file: &PackFile, pending: &Pending) -> Result<bool> {
+        if !pending.commit.whole {
+            return Ok(false);
+        }
+        for frame in pending.commit.fields.own(&pending.commit.frames) {
+            let (reader, offset) = (&pending.reader, frame.offset);
+            let read =
+                reader.meta(&frame.header, offset).and_then(|_| reader.stored_body(&frame.header, offset));
+            match read {
+                Ok(_) => {}
+                Err(Fault::Io(error)) if !is_medium_error(&error) => {
+                    return Err(error).doing("read", &self.files.dir().join(&*file.name));
+                }
+                Err(fault) => {
+                    if let Fault::Io(_) = fault {
+                        self.replayed.unreadable = true;
+                        self.note_in(reader, frame.bytes(), frame.damage_kind(), fault.to_string());
+                    }
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Notes what is damage if a commit behind it counts.

@@ -648,6 +648,12 @@ impl Writer {
         let _ = self.catalogue.execute_batch("ROLLBACK");
     }
 
+    /// Waits until all full blocks are on the disk, where another host would see them.
+    #[cfg(test)]
+    pub(crate) fn wait_for_blocks(&self) {
+        self.stage.wait();
+    }
+
     fn write_batch(&mut self) -> Result<Option<Finished>> {
         if !self.again.is_empty() {
             self.store_again()?;
@@ -801,6 +807,9 @@ pub(crate) fn refuse_foreign_owner(dir: &Path) -> Result<()> {
     if foreign { Err(Error::ForeignOwner { path: dir.to_owned(), owner: metadata.uid() }) } else { Ok(()) }
 }
 
+/// What the system calls a medium that does not give its bytes.
+const EIO: i32 = 5;
+
 /// Where writing goes on: in the last pack if it ends with a commit, or can be cut to it; else in a new
 /// one (rules C9 and C10).
 fn start(place: &Place, opened: &Opened) -> Result<Start> {
@@ -812,25 +821,33 @@ fn start(place: &Place, opened: &Opened) -> Result<Start> {
     let newest = files.packs().last().map_or(0, |file| file.sequence);
     let next_sequence = newest.saturating_add(missing).saturating_add(1);
     let anew = Start { last, previous: None, resume: None, next_sequence, acknowledged };
-    // Without any pack, or with void ones only, nothing is continued.
-    let (Some(file), Some((pack, end))) = (files.packs().last(), replayed.end) else {
+    let Some(file) = files.packs().last() else { return Ok(anew) };
+    let path = place.packs().join(&*file.name);
+    if replayed.unreadable {
+        // A new pack would make void what may be a commit that was acknowledged.
+        return Err(std::io::Error::from_raw_os_error(EIO)).doing("read the end of", &path);
+    }
+    // Without a commit there is nothing that counts, whatever has been begun.
+    let Some((pack, end)) = replayed.end else {
         return Ok(anew);
     };
     // Only what the catalogue had applied is known to be all that was ever acknowledged.
     let vouched = before.is_some_and(|state| state.commit == last) && replayed.commits == 0;
     let resume = match replayed.tail {
-        // P6: behind a void pack nothing is appended to the one before it; C11.
-        _ if !replayed.intact || file.pack != pack || acknowledged > last.number => false,
+        // P6: behind a pack that was begun in vain nothing is appended to the one before it; C11. D6: nor
+        // to a file whose sync has failed.
+        _ if !replayed.intact || !opened.settled || file.pack != pack || acknowledged > last.number => false,
         Tail::None => true,
         Tail::Torn => vouched,
         Tail::TornCommit => false,
     };
-    if resume && replayed.tail == Tail::Torn {
-        let path = place.packs().join(&*file.name);
-        let open = place.disk.open(&path, Access::Write).doing("open", &path)?;
-        open.truncate(end).doing("cut", &path)?;
-        open.sync().doing("sync", &path)?;
-    }
+    let cut = || -> std::io::Result<()> {
+        let open = place.disk.open(&path, Access::Write)?;
+        open.truncate(end)?;
+        open.sync()
+    };
+    // A file that cannot be cut is left as it is.
+    let resume = resume && (replayed.tail != Tail::Torn || cut().is_ok());
     Ok(Start {
         previous: Some(Previous { pack, length: end }),
         resume: resume.then(|| Resume { name: file.name.clone(), sequence: file.sequence }),

@@ -11,13 +11,14 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::header::{FORMAT_VERSION, NoHeader, PACK_HEADER_BYTES, PackHeader, parse_file_name};
 use super::reader::PackReader;
 use super::walk::{Event, Walk};
-use crate::disk::{Access, Disk, DiskFile, Entry, read_exact_at};
+use crate::disk::{Access, Disk, DiskFile, Entry, is_medium_error, read_exact_at};
 use crate::error::{Context as _, Error, Result};
 use crate::frame::FrameKey;
 use crate::ids::{ArchiveId, PackId};
@@ -44,6 +45,8 @@ pub(crate) enum Header {
     Read(PackHeader),
     /// Damaged; id and sequence are those of the file's name.
     Damaged,
+    /// The medium does not give it; so it may be right.
+    Unreadable,
     /// Nothing of a header stands there: a power cut may have left the name before the bytes. Id and
     /// sequence are those of the file's name.
     Unwritten,
@@ -167,7 +170,7 @@ impl PackFiles {
 impl PackFile {
     /// Of two files with one id: the one whose header is right, else the longer one, else the first.
     fn is_better_than(&self, other: &Self) -> bool {
-        let proven = |file: &Self| !matches!(file.header, Header::Damaged | Header::Unwritten);
+        let proven = |file: &Self| matches!(file.header, Header::Unread | Header::Read(_));
         let rank = |file: &Self| (proven(file), file.length);
         rank(self) > rank(other)
     }
@@ -222,7 +225,10 @@ fn identify(
     let read = disk.open(&path, Access::Read).and_then(|open| read_exact_at(&*open, &mut bytes, 0));
     match read {
         // A name of ours over a file that cannot be read, or is too short: told later.
-        Err(_) => return Ok(no_header(Header::Damaged)),
+        Err(error) if is_medium_error(&error) => return Ok(no_header(Header::Unreadable)),
+        // It went while the folder was being read, or is a link, which is none of ours.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).doing("read", &path),
         Ok(false) => return Ok(no_header(Header::Unwritten)),
         Ok(true) => {}
     }

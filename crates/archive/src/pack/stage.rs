@@ -19,8 +19,16 @@ const QUEUE: usize = 4;
 /// A piece of work.
 enum Work {
     Block(PlainBlock),
-    Journal { keys: Vec<u8>, records: Vec<u8> },
-    Commit { next: NextNumbers, answer: Sender<Result<Option<Finished>>> },
+    Journal {
+        keys: Vec<u8>,
+        records: Vec<u8>,
+    },
+    Commit {
+        next: NextNumbers,
+        answer: Sender<Result<Option<Finished>>>,
+    },
+    #[cfg(test)]
+    Nothing(Sender<()>),
 }
 
 /// The thread and the way to it.
@@ -56,6 +64,14 @@ impl PackStage {
         finished.recv().map_err(|_| Error::Abandoned)?
     }
 
+    /// Waits until everything handed over is written, or has failed.
+    #[cfg(test)]
+    pub(crate) fn wait(&self) {
+        let (answer, done) = channel();
+        self.send(Work::Nothing(answer)).expect("the thread runs until a commit has failed");
+        done.recv().expect("the thread answers");
+    }
+
     fn send(&self, work: Work) -> Result<()> {
         self.queue.as_ref().ok_or(Error::Abandoned)?.send(work).map_err(|_| Error::Abandoned)
     }
@@ -77,6 +93,12 @@ fn run(mut writer: PackWriter, queue: &Receiver<Work>) {
     let mut failed: Option<Error> = None;
     while let Ok(work) = queue.recv() {
         match (work, failed.take()) {
+            #[cfg(test)]
+            (Work::Nothing(answer), earlier) => {
+                failed = earlier;
+                answer.send(()).expect("whoever asked waits");
+                continue;
+            }
             (Work::Commit { answer, .. }, Some(error)) => {
                 // Nobody waits any more when the archive was dropped meanwhile.
                 let _ = answer.send(Err(error));

@@ -8,6 +8,7 @@
 //!
 //! Rules C3 to C6 and W1 to W4.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ use memchr::memmem;
 
 use super::reader::{Fault, PackReader};
 use crate::damage::DamageKind;
-use crate::disk::read_exact_at;
+use crate::disk::{is_medium_error, read_exact_at};
 use crate::frame::{CommitFields, FrameHeader, HEADER_BYTES, Kind, MAGIC};
 
 /// Bytes searched at a time for the next frame.
@@ -87,12 +88,21 @@ pub(crate) struct Walk<'p> {
     limit: u64,
     frames: Vec<FrameAt>,
     finished: bool,
+    /// The first place since the last commit that the medium did not give.
+    unreadable: Cell<Option<u64>>,
 }
 
 impl<'p> Walk<'p> {
     /// From `start`, where a commit has ended or the first frame begins, to `limit`.
     pub(crate) fn new(pack: &'p PackReader, start: u64, limit: u64) -> Self {
-        Self { pack, position: start, limit, frames: Vec::new(), finished: false }
+        Self {
+            pack,
+            position: start,
+            limit,
+            frames: Vec::new(),
+            finished: false,
+            unreadable: Cell::new(None),
+        }
     }
 
     /// What comes next; `None` after the end. Errors are those of reading, for which the caller stops.
@@ -106,12 +116,23 @@ impl<'p> Walk<'p> {
                         self.frames.push(frame);
                         continue;
                     }
-                    return Ok(Some(self.commit(&frame, end)));
+                    return self.commit(&frame, end).map(Some);
                 }
                 None => return self.search().map(Some),
             }
         }
         Ok(None)
+    }
+
+    /// Where the medium failed behind the last commit that was told, if it did.
+    pub(crate) fn unreadable(&self) -> Option<u64> {
+        self.unreadable.get()
+    }
+
+    fn note_unreadable(&self, offset: u64) {
+        if self.unreadable.get().is_none() {
+            self.unreadable.set(Some(offset));
+        }
     }
 
     /// The frame that begins here and ends within the limit.
@@ -128,13 +149,16 @@ impl<'p> Walk<'p> {
                 let within = offset.checked_add(header.frame_length()).is_some_and(|end| end <= self.limit);
                 Ok(within.then_some(FrameAt { offset, header }))
             }
-            Err(Fault::Io(error)) if is_medium_error(&error) => Ok(None),
+            Err(Fault::Io(error)) if is_medium_error(&error) => {
+                self.note_unreadable(offset);
+                Ok(None)
+            }
             Err(Fault::Io(error)) => Err(error),
             Err(_) => Ok(None),
         }
     }
 
-    fn commit(&mut self, frame: &FrameAt, end: u64) -> Event {
+    fn commit(&mut self, frame: &FrameAt, end: u64) -> io::Result<Event> {
         let fields = match self.pack.meta(&frame.header, frame.offset) {
             Ok(meta) => CommitFields::decode(&meta).map_err(Fault::Content),
             Err(fault) => Err(fault),
@@ -142,14 +166,20 @@ impl<'p> Walk<'p> {
         let fields = match fields {
             Ok(fields) => fields,
             // Its frames stay: the next commit shows that they count.
+            Err(Fault::Io(error)) if !is_medium_error(&error) => return Err(error),
             Err(fault) => {
-                return Event::Damage { bytes: frame.bytes(), what: format!("commit record: {fault}") };
+                if matches!(fault, Fault::Io(_)) {
+                    self.note_unreadable(frame.offset);
+                }
+                let what = format!("commit record: {fault}");
+                return Ok(Event::Damage { bytes: frame.bytes(), what });
             }
         };
+        self.unreadable.set(None);
         let frames = std::mem::take(&mut self.frames);
         let whole = self.names_exactly(&fields, &frames);
         let seals = frames.iter().any(|frame| frame.header.kind == Kind::Seal);
-        Event::Commit(FoundCommit { fields, check: frame.header.check, frames, whole, end, seals })
+        Ok(Event::Commit(FoundCommit { fields, check: frame.header.check, frames, whole, end, seals }))
     }
 
     /// C3: first offset, count and checksum of the commit's own frames agree. Frames before them have
@@ -210,7 +240,10 @@ impl<'p> Walk<'p> {
             match read_exact_at(&*self.pack.file, sector, base + (number * SECTOR_BYTES) as u64) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
-                Err(error) if is_medium_error(&error) => sector.fill(0),
+                Err(error) if is_medium_error(&error) => {
+                    self.note_unreadable(base + (number * SECTOR_BYTES) as u64);
+                    sector.fill(0);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -220,9 +253,3 @@ impl<'p> Walk<'p> {
 
 /// The unit in which a medium is tried when a larger read fails.
 const SECTOR_BYTES: usize = 4096;
-
-/// An error that concerns these bytes and not the file or the process.
-fn is_medium_error(error: &io::Error) -> bool {
-    const EIO: i32 = 5;
-    error.raw_os_error().is_none_or(|code| code == EIO)
-}

@@ -16,7 +16,10 @@ use crate::disk::simulated::{Chances, Operation};
 use crate::surroundings::Seeded;
 
 /// Mails of one commit. A state with part of them has seen half a commit.
-const BATCH: u32 = 2;
+pub(super) const BATCH: u32 = 2;
+
+/// Packs of two commits.
+pub(super) const OPTIONS: WriterOptions = WriterOptions { pack_bytes: 3_000, block_bytes: 2_000, level: 1 };
 
 /// How many states are tried.
 #[derive(Clone, Copy)]
@@ -39,7 +42,6 @@ struct Life {
     disk: SimulatedDisk,
     place: Place,
     chance: Arc<Seeded>,
-    options: WriterOptions,
     /// So many mails had been acknowledged when so many operations had been done.
     acknowledged: Vec<(usize, u32)>,
     /// When `init` had returned.
@@ -47,20 +49,17 @@ struct Life {
 }
 
 impl Life {
-    /// Packs of two commits.
-    const OPTIONS: WriterOptions = WriterOptions { pack_bytes: 3_000, block_bytes: 2_000, level: 1 };
-
     /// On an empty disk; `init` is the first thing that happens.
     fn begin() -> Self {
         let disk = SimulatedDisk::new();
         let (place, chance) = (in_memory(&disk), Arc::new(Seeded::new(1)));
         init_at(&place, &*chance).unwrap();
         let made = disk.operations();
-        Self { disk, place, chance, options: Self::OPTIONS, acknowledged: vec![(made, 0)], made }
+        Self { disk, place, chance, acknowledged: vec![(made, 0)], made }
     }
 
     fn writer(&self) -> Writer {
-        Writer::open_at(self.place.clone(), self.chance.clone(), self.options).unwrap()
+        Writer::open_at(self.place.clone(), self.chance.clone(), OPTIONS).unwrap()
     }
 
     /// So many commits by one writer.
@@ -90,7 +89,7 @@ impl Life {
     }
 }
 
-fn in_memory(disk: &SimulatedDisk) -> Place {
+pub(super) fn in_memory(disk: &SimulatedDisk) -> Place {
     Place::on(Arc::new(disk.clone()), Path::new("/archive"), None)
 }
 
@@ -120,7 +119,7 @@ fn states(disk: &SimulatedDisk, crash: usize, effort: Effort, each: &mut dyn FnM
 }
 
 /// What a state of the disk turned out to be.
-struct Found {
+pub(super) struct Found {
     held: u32,
     /// The mails that are acknowledged after the pull that followed.
     then_held: u32,
@@ -130,7 +129,13 @@ struct Found {
 
 /// What a power cut may do to an archive: nothing that its owner would notice beyond the loss of what was
 /// not yet acknowledged.
-fn examine(disk: &SimulatedDisk, place: &Place, options: WriterOptions, floor: u32, what: &str) -> Found {
+pub(super) fn examine(
+    disk: &SimulatedDisk,
+    place: &Place,
+    options: WriterOptions,
+    floor: u32,
+    what: &str,
+) -> Found {
     let reader = Archive::open_at(place.clone()).unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
     let held = whole_batches(reader.view(), floor, what);
     assert_eq!(reader.damage(), [], "{what}: reading");
@@ -159,7 +164,7 @@ fn whole_batches(view: View<'_>, floor: u32, what: &str) -> u32 {
     held
 }
 
-fn assert_verified(place: &Place, what: &str) {
+pub(super) fn assert_verified(place: &Place, what: &str) {
     let mut report = verify_at(place, Depth::Full, None, &mut |_| {}).unwrap();
     if identity::read_identity(place).unwrap().is_none() {
         // Told, and written again by the next writer.
@@ -175,7 +180,7 @@ fn crash_everywhere(life: &Life, from: usize, effort: Effort) -> u64 {
     for crash in from..=life.disk.operations() {
         states(&life.disk, crash, effort, &mut |state| {
             let what = format!("crash before operation {crash}, state {count}");
-            examine(&state, &in_memory(&state), life.options, life.floor(crash), &what);
+            examine(&state, &in_memory(&state), OPTIONS, life.floor(crash), &what);
             count += 1;
         });
     }
@@ -190,14 +195,13 @@ fn crash_again(
     (depth, effort): (usize, Effort),
     (what, count): (&str, &mut u64),
 ) {
-    let options = Life::OPTIONS;
     for crash in (from..=disk.operations()).step_by(step) {
         let mut offered = Vec::new();
         states(disk, crash, effort, &mut |state| offered.push(state));
         for state in offered {
             *count += 1;
             let what = format!("{what}, cut before operation {crash} (state {count})");
-            let found = examine(&state, &in_memory(&state), options, floor(crash), &what);
+            let found = examine(&state, &in_memory(&state), OPTIONS, floor(crash), &what);
             if depth > 1 {
                 let floor = |crash| if crash >= found.acknowledged_at { found.then_held } else { found.held };
                 crash_again(&state, &floor, (0, step), (depth - 1, effort), (&what, &mut *count));
@@ -241,7 +245,7 @@ fn d01_a_power_cut_during_init_leaves_an_archive_or_a_folder_in_which_init_works
                 init_at(&place, &*life.chance).unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
                 without += 1;
             }
-            examine(&state, &place, life.options, 0, &what);
+            examine(&state, &place, OPTIONS, 0, &what);
             count += 1;
         });
     }
@@ -306,7 +310,7 @@ fn d01_d14_with_any_catalogue_that_a_power_cut_can_leave_every_state_opens_and_v
                 }
                 let place = Place::on(Arc::new(state.clone()), Path::new("/archive"), Some(file.clone()));
                 let what = format!("crash before operation {crash}, catalogue {kind:?}, state {count}");
-                examine(&state, &place, life.options, life.floor(crash), &what);
+                examine(&state, &place, OPTIONS, life.floor(crash), &what);
                 count += 1;
             });
         }

@@ -19,8 +19,11 @@ mod catalogue;
 mod crash_states;
 mod crashes;
 mod example;
+mod failing_calls;
 mod history;
 mod hostile;
+mod hosts;
+mod lies;
 mod reading;
 mod repair;
 

@@ -33,6 +33,7 @@ pub enum Call {
 pub mod errno {
     pub const INTR: i32 = 4;
     pub const IO: i32 = 5;
+    pub const NXIO: i32 = 6;
     pub const BADF: i32 = 9;
     pub const ACCES: i32 = 13;
     pub const MFILE: i32 = 24;
@@ -87,6 +88,8 @@ pub struct Faults {
     pub syncs_before_lies: Option<usize>,
     /// Bytes that may still be written; then the disk is full.
     pub room: Option<usize>,
+    /// So many files can be open at the same time (D23).
+    pub open_files: Option<usize>,
     /// Writes take at most so many bytes at a time.
     pub short: Option<usize>,
     /// Reads that touch this range of any file fail.

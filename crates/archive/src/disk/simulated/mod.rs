@@ -92,6 +92,8 @@ struct State {
     record: Vec<Operation>,
     faults: Faults,
     calls: BTreeMap<Call, usize>,
+    /// Files that are open.
+    handles: usize,
 }
 
 /// The disk. See the module.
@@ -226,6 +228,7 @@ impl SimulatedDisk {
     }
 
     fn handle(&self, file: usize, access: Access) -> Arc<dyn DiskFile> {
+        self.with(|state| state.handles += 1);
         Arc::new(SimulatedFile { disk: self.clone(), file, access, locked: Mutex::new(false) })
     }
 }
@@ -289,6 +292,13 @@ impl State {
         self.perform(Operation::Sync { file });
     }
 
+    fn refuse_more_handles(&self) -> io::Result<()> {
+        match self.faults.open_files {
+            Some(most) if self.handles >= most => Err(io::Error::from_raw_os_error(errno::MFILE)),
+            _ => Ok(()),
+        }
+    }
+
     /// What was written since the last sync will never be durable.
     fn forget(&mut self, file: usize) {
         self.perform(Operation::Forgotten { file });
@@ -319,6 +329,9 @@ impl Drop for SimulatedFile {
             && let Ok(mut locks) = self.disk.locks.lock()
         {
             locks.remove(&self.file);
+        }
+        if let Ok(mut state) = self.disk.state.lock() {
+            state.handles -= 1;
         }
     }
 }
@@ -357,6 +370,7 @@ impl Disk for SimulatedDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.call(Call::Create, |state| {
+            state.refuse_more_handles()?;
             if state.now.names.contains_key(path) || state.now.dirs.contains(path) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -372,9 +386,9 @@ impl Disk for SimulatedDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let file = self.call(Call::Open, |state| match state.now.names.get(path) {
-            Some(&file) => Ok(file),
-            None => Err(io::ErrorKind::NotFound.into()),
+        let file = self.call(Call::Open, |state| {
+            state.refuse_more_handles()?;
+            state.now.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
         })?;
         Ok(self.handle(file, access))
     }
