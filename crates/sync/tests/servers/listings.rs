@@ -271,3 +271,22 @@ fn n16_many_messages_and_folders_cost_few_commands() {
     world.assert_whole(&ledger);
     assert!(server.counts().commands <= 8, "an idle run: {:?}", server.log());
 }
+
+/// 1,000 folders; 100,000 of them with RESTANTE_LONG=1.
+#[test]
+fn i30_very_many_folders_are_pulled_and_cost_nothing_when_nothing_changes() {
+    let world = World::new();
+    let count = if std::env::var_os("RESTANTE_LONG").is_some() { 100_000 } else { 1_000 };
+    for number in 0..count {
+        // Five levels deep, as loops of links make them deeper.
+        let name = format!("a/a/a/{}/{number}", number % 100);
+        world.store.create(USER, &name).unwrap();
+    }
+    world.deliver(&format!("a/a/a/7/{}", count - 93), &mail(1, 500));
+    let (ledger, _) = world.pull(Behaviour::modern());
+    assert_eq!(ledger.outcome, Outcome::Ok);
+    assert_eq!((ledger.folders.len(), ledger.totals.archived), (count + 1, 1));
+    let (ledger, server) = world.pull(Behaviour::modern());
+    assert_eq!(ledger.outcome, Outcome::Ok);
+    assert!(server.counts().commands <= 8, "{} commands", server.counts().commands);
+}
