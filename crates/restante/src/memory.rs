@@ -254,8 +254,12 @@ impl Memory {
         let written = || -> io::Result<()> {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
             let aside = self.folder.join(format!("{FILE}.{}", std::process::id()));
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+            // S4: what lies there is a remainder, or a trap; it is taken away, never written through.
+            match fs::remove_file(&aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
             file.write_all(&serde_json::to_vec_pretty(content)?)?;
             file.sync_all()?;
             fs::rename(&aside, &path)?;
@@ -364,6 +368,19 @@ mod tests {
         memory(folder.path()).remember(archive, B, commit(1, 2)).unwrap();
         assert_eq!(memory(folder.path()).recall(archive).unwrap().unwrap().verified, None);
         assert_eq!(fs::read_dir(folder.path().join("state")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn s04_a_link_in_the_place_of_the_file_written_aside_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        let aside = folder.path().join("state").join(format!("{FILE}.{}", std::process::id()));
+        std::os::unix::fs::symlink(&victim, &aside).unwrap();
+        memory(folder.path()).remember(Path::new("/srv/mail"), A, commit(7, 1)).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert!(memory(folder.path()).recall(Path::new("/srv/mail")).unwrap().is_some());
     }
 
     #[test]
