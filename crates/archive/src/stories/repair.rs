@@ -8,10 +8,10 @@ use crate::archive::snapshot;
 use crate::open::{make_temporary, require_identity};
 
 /// What a server has: folder, UID, number of the mail, flags.
-type Server = BTreeMap<&'static str, BTreeMap<u32, (u32, &'static str)>>;
+pub(super) type Server = BTreeMap<&'static str, BTreeMap<u32, (u32, &'static str)>>;
 
 /// Folder, UID.
-type Places = BTreeSet<(String, u32)>;
+pub(super) type Places = BTreeSet<(String, u32)>;
 
 const FOLDERS: [&str; 3] = ["INBOX", "Lists", "Sent"];
 
@@ -31,7 +31,7 @@ fn server() -> Server {
 
 /// A run against it, as the pull does it: what the archive does not hold is fetched, what the server has not
 /// has vanished, flags are compared. How many mails were fetched.
-fn sync(writer: &mut Writer, server: &Server) -> usize {
+pub(super) fn sync(writer: &mut Writer, server: &Server) -> usize {
     let account = writer.account("work", "imap").unwrap();
     let run = writer.begin_run(account, 1_000).unwrap();
     let mut fetched = 0;
@@ -65,7 +65,7 @@ fn sync(writer: &mut Writer, server: &Server) -> usize {
 }
 
 /// An archive of several packs and runs, with history: mail that has vanished, flags that have changed.
-fn lived() -> (World, Server) {
+pub(super) fn lived() -> (World, Server) {
     let mut world = World::new();
     world.options.pack_bytes = 6_000;
     let mut now = server();
@@ -120,7 +120,7 @@ fn history(view: View<'_>) -> Vec<Vec<(u32, MessageKey, String)>> {
 }
 
 /// Every place whose message does not come back byte for byte. Wrong bytes end the test.
-fn unreadable(view: View<'_>) -> Places {
+pub(super) fn unreadable(view: View<'_>) -> Places {
     let mut bad = Places::new();
     for (folder, uid, key, ..) in everything(view) {
         match view.read_to_vec(&key) {
@@ -134,15 +134,15 @@ fn unreadable(view: View<'_>) -> Places {
     bad
 }
 
-fn places(hits: &[MessageHit]) -> Places {
+pub(super) fn places(hits: &[MessageHit]) -> Places {
     hits.iter().map(|hit| (hit.mailbox.clone(), hit.uid.get())).collect()
 }
 
-fn verify_all(world: &World) -> VerifyReport {
+pub(super) fn verify_all(world: &World) -> VerifyReport {
     verify_at(&world.place, Depth::Full, None, &mut |_| {}).unwrap()
 }
 
-fn repair_it(world: &World) -> RepairReport {
+pub(super) fn repair_it(world: &World) -> RepairReport {
     repair_at(&world.place, world.surroundings.clone(), world.options, &mut |_| {}).unwrap()
 }
 
