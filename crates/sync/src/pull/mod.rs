@@ -235,10 +235,35 @@ fn run(
     if alarm {
         writer.alarm(account, run).map_err(from_archive)?;
     }
-    let json = serde_json::to_string(&ledger).unwrap_or_default();
+    let json = for_the_journal(ledger);
     writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json).map_err(from_archive)?;
     writer.commit().map_err(from_archive)?;
     Ok(())
+}
+
+/// A longer ledger is journalled without its whole folders, for a record of the journal has its bound.
+const MOST_LEDGER_BYTES: usize = 8 << 20;
+
+/// The ledger as the archive keeps it: what is missing is named in it, also with 100,000 folders.
+fn for_the_journal(ledger: &Ledger) -> String {
+    let mut json = serde_json::to_string(ledger).unwrap_or_default();
+    if json.len() <= MOST_LEDGER_BYTES {
+        return json;
+    }
+    let mut short = ledger.clone();
+    short.folders.retain(|folder| !folder.is_whole());
+    short.excluded.truncate(1_000);
+    short.warnings.truncate(1_000);
+    short
+        .warnings
+        .push("too long for the archive, which keeps this ledger without its whole folders".to_owned());
+    loop {
+        json = serde_json::to_string(&short).unwrap_or_default();
+        if json.len() <= MOST_LEDGER_BYTES || short.folders.is_empty() {
+            return json;
+        }
+        short.folders.truncate(short.folders.len() / 2);
+    }
 }
 
 /// Counts what has come to disk: of all folders where the archive failed, for their last messages may
