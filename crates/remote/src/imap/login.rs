@@ -198,6 +198,15 @@ async fn with_limit<T>(
     })
 }
 
+/// Whether these octets are the beginning of a greeting (RFC 9051 §7.1), or none at all: then the line
+/// broke, and the server is an IMAP server all the same.
+fn may_become_a_greeting(octets: &[u8]) -> bool {
+    ["* OK", "* PREAUTH", "* BYE"].iter().any(|greeting| {
+        let common = greeting.len().min(octets.len());
+        greeting.as_bytes()[..common].eq_ignore_ascii_case(&octets[..common])
+    })
+}
+
 /// A connection that is not logged in yet.
 struct Opening<'a> {
     talk: Conversation,
@@ -214,7 +223,7 @@ impl<'a> Opening<'a> {
             Ok(Ok(event)) => event,
             Ok(Err(first)) => return Err(self.not_imap(&first)),
             Err(Error::Cut { .. } | Error::Bound { .. } | Error::Stalled { .. })
-                if !self.talk.guard().unread().is_empty() =>
+                if !may_become_a_greeting(self.talk.guard().unread()) =>
             {
                 let first = self.talk.guard().unread().to_vec();
                 return Err(self.not_imap(&first));

@@ -136,7 +136,8 @@ impl Session {
     }
 
     /// The flags of each of these messages; with `changed_since` and CONDSTORE only of those whose
-    /// modification sequence is higher. A message may come more than once: the last counts.
+    /// modification sequence is higher. A message may come more than once: the last counts. Gives back
+    /// the messages that the server refuses to answer for, each by itself.
     ///
     /// # Errors
     /// As [`survey`](Self::survey).
@@ -145,7 +146,7 @@ impl Session {
         uids: &UidSet,
         changed_since: Option<ModSeq>,
         each: &mut dyn FnMut(FlagChange),
-    ) -> Result<(), Error> {
+    ) -> Result<UidSet, Error> {
         let items = match changed_since {
             Some(ModSeq(number)) if self.capabilities.condstore => {
                 format!(" (UID FLAGS) (CHANGEDSINCE {number})")
@@ -239,7 +240,10 @@ impl Session {
         let mut width = limit.unwrap_or(FIRST_WIDTH).min(FIRST_WIDTH);
         let mut first = 1u32;
         let last = self.uid_next.map_or(0, |next| next.get() - 1);
-        while first <= last && found.len() < u64::from(self.exists) {
+        // All that the server counts; a count of nothing, or of less than is listed, is no reason to stop.
+        let exists = u64::from(self.exists);
+        let is_all = |found: &UidSet| exists > 0 && found.len() == exists;
+        while first <= last && !is_all(&found) {
             let end = first.saturating_add(width - 1).min(last);
             let before = found.len();
             if !self.list_range(first, Some(end), &mut found).await? {
@@ -260,7 +264,7 @@ impl Session {
         }
         // Messages with UIDs beyond UIDNEXT, whatever it was.
         let beyond = found.last().map_or(first, |uid| uid.get().saturating_add(1)).max(1);
-        if found.len() < u64::from(self.exists) && !self.list_range(beyond, None, &mut found).await? {
+        if !is_all(&found) && !self.list_range(beyond, None, &mut found).await? {
             tracing::warn!(from = beyond, "the server refuses to list the newest UIDs");
         }
         Ok(found)
@@ -292,8 +296,15 @@ impl Session {
     }
 
     /// UID FETCH over a set: bounded commands, several in flight; what is refused is halved.
-    async fn sweep(&mut self, uids: &UidSet, items: &str, hear: &mut dyn FnMut(Row)) -> Result<(), Error> {
+    /// Gives back what was refused.
+    async fn sweep(
+        &mut self,
+        uids: &UidSet,
+        items: &str,
+        hear: &mut dyn FnMut(Row),
+    ) -> Result<UidSet, Error> {
         self.check()?;
+        let mut refused = UidSet::new();
         let mut waiting: VecDeque<UidSet> =
             cut(uids, self.limits.set_text, self.limits.rows_per_command).into();
         let mut flying: Vec<(Tag, UidSet)> = Vec::new();
@@ -306,7 +317,7 @@ impl Session {
                 flying.push((self.talk.send(&command).await?, set));
             }
             if flying.is_empty() {
-                return Ok(());
+                return Ok(refused);
             }
             let (tag, status, answer) = match self.next().await? {
                 Event::Data(Data::Fetch(row)) => {
@@ -332,6 +343,7 @@ impl Session {
             }
             if single {
                 tracing::warn!(uid = %set, %refusal, "the server does not answer for this message");
+                refused.extend_from(&set);
             } else {
                 let half = set.len().div_ceil(2);
                 waiting.extend(cut(&set, usize::MAX, half));

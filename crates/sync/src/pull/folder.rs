@@ -195,7 +195,10 @@ pub(super) async fn pull(
         && !held.server_went_back(&opened, &UidSet::new());
     let mut server = match folder.recheck {
         true => session.uids_by_fetch().await?,
-        false => uids_on_server(session, &opened, &held, resynced).await?,
+        false => {
+            let is_said_to_be_empty = status.as_ref().is_none_or(|status| status.messages == 0);
+            uids_on_server(session, &opened, &held, resynced, is_said_to_be_empty).await?
+        }
     };
     let doubted = doubt(context, session, &opened, &mut held, &server, folder.recheck, entry).await?;
     if folder.recheck {
@@ -204,7 +207,7 @@ pub(super) async fn pull(
     }
     let resynced = resynced && !doubted;
     note_listing(entry, &held, &server);
-    note_flags(context, session, &opened, &held, &server, resynced, entry).await?;
+    let untold = note_flags(context, session, &opened, &held, &server, resynced, entry).await?;
     let mut exists = u64::from(opened.exists);
     for round in 1..=MAX_ROUNDS {
         catch_up(context, session, folder, entry, &mut held, &server, exists).await?;
@@ -215,19 +218,28 @@ pub(super) async fn pull(
             break;
         }
         exists = now;
-        server = session.uids().await?;
+        server = match server.is_empty() || now > 0 {
+            true => session.uids().await?,
+            // Emptied meanwhile, or a count that is not true: nothing vanishes on a count alone.
+            false => session.uids_by_fetch().await?,
+        };
         note_listing(entry, &held, &server);
     }
     end_leftovers(context, folder, entry, &held).await?;
     name_what_is_missing(context, folder, entry, &held, &server).await?;
     entry.on_server = exists;
     entry.archived = held.uids.intersection(&server).len();
-    if server.len() < exists {
-        entry.error = Some(format!("the server counts {exists} messages but lists only {}", server.len()));
+    let is_told = server.len() == exists && untold.is_empty();
+    if server.len() != exists {
+        let only = if server.len() < exists { "only " } else { "" };
+        entry.error = Some(format!("the server counts {exists} messages but lists {only}{}", server.len()));
+    } else if !is_told {
+        entry.error = Some(format!("the server refuses to tell the flags of {} messages", untold.len()));
     }
     let mark = Mark {
         uid_next: opened.uid_next.max(after_last(&server)),
-        highest_modseq: opened.highest_modseq,
+        // Changes of flags that were not heard are asked for again (I17).
+        highest_modseq: if is_told { opened.highest_modseq } else { held.modseq() },
         messages: u32::try_from(exists).unwrap_or(u32::MAX),
     };
     let epoch = held.epoch;
@@ -327,9 +339,14 @@ async fn uids_on_server(
     opened: &Examined,
     held: &Held,
     resynced: bool,
+    is_said_to_be_empty: bool,
 ) -> Result<UidSet, RunError> {
     if opened.exists == 0 {
-        return Ok(UidSet::new());
+        // A count of 0 alone is not enough to say that everything has vanished, or that nothing came:
+        // we hold some of it, STATUS counts some, or UIDs have been given.
+        let gave_no_uid = opened.uid_next.is_none_or(|next| next == Uid::MIN);
+        let is_empty = is_said_to_be_empty && held.uids.is_empty() && gave_no_uid;
+        return if is_empty { Ok(UidSet::new()) } else { Ok(session.uids_by_fetch().await?) };
     }
     if resynced {
         let mut told = held.believed();
@@ -345,7 +362,8 @@ async fn uids_on_server(
 }
 
 /// Records flags that are not as the archive has them: what QRESYNC told, what changed since the
-/// mark, or, on a server that has neither, a comparison of all of them.
+/// mark, or, on a server that has neither, a comparison of all of them. Gives back the messages whose
+/// flags the server refuses to tell.
 async fn note_flags(
     context: &Context<'_>,
     session: &mut Session,
@@ -354,27 +372,29 @@ async fn note_flags(
     server: &UidSet,
     resynced: bool,
     entry: &mut FolderLedger,
-) -> Result<(), RunError> {
+) -> Result<UidSet, RunError> {
     let epoch = held.epoch;
     if resynced {
         let (changed, deleted) = record_flags(context, epoch, opened.changed.clone()).await?;
         entry.flags_changed += changed;
         entry.marked_deleted += deleted;
-        return Ok(());
+        return Ok(UidSet::new());
     }
     let known = held.believed().intersection(server);
     if opened.highest_modseq.is_some() && opened.highest_modseq == held.modseq() {
-        return Ok(());
+        return Ok(UidSet::new());
     }
     let since = held.modseq().filter(|&then| opened.highest_modseq.is_some_and(|now| now >= then));
+    let mut untold = UidSet::new();
     for window in plan::windows(&known) {
         let mut changes = Vec::new();
-        session.flags(&window, since, &mut |change: FlagChange| changes.push(change)).await?;
+        let refused = session.flags(&window, since, &mut |change: FlagChange| changes.push(change)).await?;
+        untold.extend_from(&refused);
         let (changed, deleted) = record_flags(context, epoch, changes).await?;
         entry.flags_changed += changed;
         entry.marked_deleted += deleted;
     }
-    Ok(())
+    Ok(untold)
 }
 
 /// Says how many messages had other flags, and how many of them are marked for deletion now.

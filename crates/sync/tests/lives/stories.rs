@@ -1,0 +1,101 @@
+//! What the lives have found: each as a story of its own, in the same world.
+
+use message::{Flags, InternalDate, Uid};
+use restante_sync::{Ledger, Outcome};
+use server::{Behaviour, Effect, Fault, Host, Trigger};
+
+use crate::dice::Dice;
+use crate::events::Account;
+use crate::invariants::{self, Finished};
+use crate::model::{Model, USER};
+use crate::world::{Pulled, World};
+
+/// An account with three messages, and what watches over its archive.
+struct Story {
+    account: Account,
+    world: World,
+    model: Model,
+    dice: Dice,
+}
+
+impl Story {
+    fn on(behaviour: Behaviour) -> Self {
+        let mut dice = Dice::new(1);
+        let account = Account::new();
+        let host = Host::new(account.store.clone(), behaviour);
+        let world = World::new(&mut dice, host);
+        let story = Self { account, world, model: Model::default(), dice };
+        for number in 1..=3 {
+            let date = InternalDate::from_unix(1_772_445_600 + number, 0);
+            let bytes = format!("Subject: number {number}\r\n\r\nwords\r\n").into_bytes();
+            story.account.store.append(USER, "INBOX", &Flags::parse("\\Seen"), &date, bytes).unwrap();
+        }
+        story
+    }
+
+    /// A run in which this goes wrong; whatever it says of itself is held against what is.
+    fn run(&mut self, faults: &[Fault]) -> Ledger {
+        self.world.host.set_faults(faults);
+        self.model.begin_run(&self.account.store, true);
+        let Pulled { started, ledger, .. } = self.world.pull(&mut self.dice, 0, &()).unwrap();
+        let finished = Finished { started, ledger };
+        let archive = invariants::opened(&self.world).unwrap();
+        invariants::nothing_is_gone(archive.view(), &mut self.model).unwrap();
+        invariants::run_is_true(archive.view(), &self.model, &finished, &mut Vec::new()).unwrap();
+        finished.ledger
+    }
+}
+
+fn on(command: &str, effect: Effect) -> [Fault; 1] {
+    [Fault::new(Trigger::Command(command.into()), effect)]
+}
+
+#[test]
+fn i01_l09_a_count_of_nothing_makes_no_message_vanish() {
+    for behaviour in [Behaviour::modern(), Behaviour::bare()] {
+        let mut story = Story::on(behaviour);
+        assert_eq!(story.run(&[]).outcome, Outcome::Ok);
+        // Something changes, so that the folder is opened.
+        story.account.store.set_flags(USER, "INBOX", Uid::MIN, &Flags::parse("work")).unwrap();
+        let lied_to = story.run(&on("EXAMINE", Effect::Exists(0)));
+        assert_ne!(lied_to.outcome, Outcome::Ok, "{lied_to:#?}");
+        assert_eq!((lied_to.totals.vanished, lied_to.totals.archived), (0, 3), "{lied_to:#?}");
+        let error = lied_to.folders[0].error.as_deref().unwrap_or_default();
+        assert!(error.contains("counts 0 messages but lists 3"), "{error}");
+        assert_eq!(story.run(&[]).outcome, Outcome::Ok);
+    }
+}
+
+#[test]
+fn i01_a_folder_that_is_new_and_says_that_it_is_empty_is_looked_into_if_it_has_given_uids() {
+    let mut story = Story::on(Behaviour::bare());
+    let lied_to = story.run(&on("EXAMINE", Effect::Exists(0)));
+    assert_ne!(lied_to.outcome, Outcome::Ok, "{lied_to:#?}");
+    assert_eq!(story.run(&[]).totals.archived, 3);
+}
+
+#[test]
+fn i17_flags_that_the_server_refused_to_tell_are_asked_for_again() {
+    let mut story = Story::on(Behaviour::modern().without("QRESYNC"));
+    assert_eq!(story.run(&[]).outcome, Outcome::Ok);
+    story.account.store.set_flags(USER, "INBOX", Uid::MIN, &Flags::parse("\\Flagged")).unwrap();
+    let refused = Fault::new(Trigger::Line("(UID FLAGS) (CHANGEDSINCE".into()), Effect::No("not now".into()));
+    let ledger = story.run(&[refused]);
+    assert_eq!(ledger.outcome, Outcome::Failed, "{ledger:#?}");
+    let error = ledger.folders[0].error.as_deref().unwrap_or_default();
+    assert!(error.contains("refuses to tell the flags of 3 messages"), "{error}");
+    let healed = story.run(&[]);
+    assert_eq!((healed.outcome, healed.totals.flags_changed), (Outcome::Ok, 1), "{healed:#?}");
+}
+
+#[test]
+fn d01_i17_n01_a_life_cut_short_at_each_octet_leaves_nothing_out() {
+    for at in (0..2_500).step_by(7) {
+        let mut story = Story::on(Behaviour::modern());
+        let cut = Fault::new(Trigger::SentInAll(at), Effect::Disconnect).first(1);
+        let ledger = story.run(&[cut]);
+        assert_eq!(ledger.outcome, Outcome::Ok, "cut at {at}: {ledger:#?}");
+        let healed = story.run(&[]);
+        assert_eq!((healed.outcome, healed.totals.archived), (Outcome::Ok, 3), "cut at {at}: {healed:#?}");
+    }
+}
