@@ -223,7 +223,8 @@ pub(crate) fn is_broken(error: &Error) -> bool {
             rusqlite::Error::SqlInputError { .. }
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..),
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..),
         ) => return true,
         Error::CatalogueWrong { .. } => return true,
         _ => return false,
