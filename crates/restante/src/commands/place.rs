@@ -19,11 +19,14 @@ impl From<MemoryError> for Failure {
 
 /// What lies at a path.
 pub(super) fn look(path: &Path) -> Result<Found, Failure> {
+    // Whether it is vacant is asked first: what another program makes meanwhile is then seen as an
+    // archive, not as a folder that holds something else (D17).
+    let vacant = archive::is_vacant(path)?;
     if archive::identify(path)?.is_some() {
         let archive = Archive::open(path)?;
         return Ok(Found::Archive(archive.id(), archive.last_commit()?));
     }
-    Ok(if archive::is_vacant(path)? { Found::Nothing } else { Found::Other })
+    Ok(if vacant { Found::Nothing } else { Found::Other })
 }
 
 /// Opens the archive to write to it; creates it where that may be. What is refused, and why, is the
