@@ -7,6 +7,7 @@
 //! and for the header block of those where these do not decide.
 //!
 //! * [`compare`] looks and records nothing: a sample, say.
+//! * [`redate`] records that a message has another date now.
 //! * [`replace`] records what was found: another message under a UID means that the one that we hold
 //!   has vanished from there, and that what lies there now is to be fetched.
 //!
@@ -34,7 +35,7 @@ pub(super) struct Compared {
     /// server that counts wrongly, or another body), or the server gave no answer.
     pub(super) doubtful: UidSet,
     /// Those of `same` whose INTERNALDATE is another now.
-    redated: Vec<Surveyed>,
+    pub(super) redated: Vec<Surveyed>,
 }
 
 /// What the archive holds under a UID.
@@ -153,8 +154,22 @@ pub(super) async fn replace(
     compared: Compared,
 ) -> Result<UidSet, RunError> {
     let Compared { mut other, doubtful, redated, .. } = compared;
+    redate(context, epoch, redated).await?;
     other.extend_from(&doubtful);
     let gone = other.clone();
+    context.pipeline.ask(move |writer| writer.vanished(epoch, &gone)).await?;
+    Ok(other)
+}
+
+/// Records other received dates of messages whose header blocks are those that we hold.
+pub(super) async fn redate(
+    context: &Context<'_>,
+    epoch: EpochId,
+    redated: Vec<Surveyed>,
+) -> Result<(), RunError> {
+    if redated.is_empty() {
+        return Ok(());
+    }
     let record = context.pipeline.ask(move |writer| {
         for now in redated {
             let Some(held) = writer.view().placement(epoch, now.uid)? else { continue };
@@ -164,10 +179,9 @@ pub(super) async fn replace(
                 NewPlacement { message, internal_date: now.internal_date, flags: now.flags, proof };
             writer.place(epoch, now.uid, placement)?;
         }
-        writer.vanished(epoch, &gone)
+        Ok(())
     });
-    record.await?;
-    Ok(other)
+    record.await
 }
 
 #[cfg(test)]

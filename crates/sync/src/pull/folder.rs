@@ -13,7 +13,7 @@ use message::{ModSeq, Uid, UidSet};
 use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
 
 use super::account::{AccountState, Suspects, server_state};
-use super::compare::{compare, replace};
+use super::compare::{compare, redate, replace};
 use super::copies::{Copies, place_copies};
 use super::fetch::{Brought, Doubts, Wanted, bring};
 use super::peek::{self, Peek};
@@ -280,6 +280,7 @@ async fn doubt(
         }
         let found = compare(context, session, held.epoch, &sample, &mut entry.bytes_fetched).await?;
         if found.other.is_empty() {
+            redate(context, held.epoch, found.redated).await?;
             return Ok(false);
         }
     }

@@ -195,6 +195,7 @@ pub(crate) fn disk_faults(dice: &mut Dice) -> DiskFaults {
             Call::Write,
             Call::Write,
             Call::Create,
+            Call::Read,
             Call::SyncDir,
             Call::Truncate,
         ])
