@@ -148,7 +148,7 @@ impl PackFiles {
 impl PackFiles {
     /// Whether neither the file's header nor one frame can be read, although the medium gives all its bytes.
     pub(crate) fn is_of_no_use(&self, file: &PackFile) -> Result<bool> {
-        if file.header != Header::Damaged {
+        if !matches!(file.header, Header::Damaged | Header::Unwritten) {
             return Ok(false);
         }
         let reader = self.reader(file.pack)?;

@@ -1,9 +1,11 @@
-//! Every flipped byte is found, and what comes back with one message heals the others.
+//! Every flipped byte is found, what comes back with one message heals the others, and a repair that is cut
+//! off is done again.
 
 use std::path::PathBuf;
 
-use super::repair::{lived, places, repair_it, sync, unreadable, verify_all};
+use super::repair::{copy_of, everything, lived, places, repair_it, sync, unreadable, verify_all};
 use super::*;
+use crate::disk::simulated::Faults;
 use crate::frame::MAGIC;
 
 /// The packs' bytes as one: which pack and where in it.
@@ -77,4 +79,75 @@ fn d11_an_attachment_that_comes_back_with_one_message_heals_the_others() {
     world.drop_catalogue();
     assert_eq!(unreadable(world.reader().view()), places(&after.messages_lost), "so do the packs alone say");
     assert_eq!(verify_all(&world).messages_hit, []);
+}
+
+#[test]
+fn d13_a_file_in_place_of_a_pack_is_moved_aside_and_never_deleted() {
+    for sequence in [2, 99] {
+        let (world, _) = lived();
+        let truth = everything(world.reader().view());
+        let name = format!("{sequence:08}-abababababababab.pack");
+        let garbage: Vec<u8> = (0..9_000u32).map(|number| (number * 7 + 1) as u8).collect();
+        world.disk.write(&Path::new("/archive/packs").join(&name), &garbage);
+        let report = repair_it(&world);
+        assert_eq!(report.quarantined[0], format!("quarantine/{name}"), "{report:?}");
+        assert_eq!(world.disk.read(&Path::new("/archive/quarantine").join(&name)), garbage);
+        assert!(report.lost.is_empty(), "{report:?}");
+        let after = verify_all(&world);
+        assert!(after.is_whole() && after.catalogue == CatalogueFinding::Ok, "{after:?}");
+        assert_eq!(everything(world.reader().view()), truth);
+        assert!(repair_it(&world).found_nothing());
+    }
+}
+
+#[test]
+fn d01_a_repair_that_is_cut_off_anywhere_is_done_again_and_knows_as_much() {
+    let (whole, _) = lived();
+    let truth = everything(whole.reader().view());
+    let damaged = |world: &World| {
+        // The journal of one pack, all of another.
+        let packs = world.packs();
+        let mut bytes = world.disk.read(&packs[1]);
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 900].fill(0);
+        world.disk.write(&packs[1], &bytes);
+        world.disk.unlink(packs.last().unwrap());
+    };
+    let mut number = 1;
+    loop {
+        let world = copy_of(&whole, true);
+        damaged(&world);
+        world.disk.set_faults(Faults::power_cut(number));
+        let cut = repair_at(&world.place, world.surroundings.clone(), world.options, &mut |_| {});
+        world.disk.set_faults(Faults::default());
+        if cut.is_ok() {
+            break;
+        }
+        for kept in [true, false] {
+            let disk = world.disk.after_crash(world.disk.operations(), 512, &mut |possibilities| {
+                if kept { possibilities - 1 } else { 0 }
+            });
+            let after = on_disk(&world, &disk);
+            let story = format!("cut off at call {number}, unsynced kept: {kept}");
+            repair_it(&after);
+            assert_eq!(everything(after.reader().view()), truth, "{story}");
+            let report = verify_all(&after);
+            assert!(report.is_whole() && report.catalogue == CatalogueFinding::Ok, "{story}: {report:?}");
+            assert!(repair_it(&after).found_nothing(), "{story}");
+        }
+        number += 1;
+    }
+    assert!(number > 10, "only {number} calls were cut off");
+}
+
+/// The same archive and catalogue, its packs on another disk.
+fn on_disk(world: &World, disk: &SimulatedDisk) -> World {
+    let mut other = World::on(disk);
+    other.options = world.options;
+    for _ in 0..60 {
+        // Ids that the repair which was cut off has not drawn.
+        other.surroundings.random().unwrap();
+    }
+    std::fs::copy(world.place.catalogue.as_ref().unwrap(), other.place.catalogue.as_ref().unwrap()).unwrap();
+    other
 }

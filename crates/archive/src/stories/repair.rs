@@ -90,7 +90,7 @@ pub(super) fn lived() -> (World, Server) {
 }
 
 /// Everything in the archive, now and before: folder, UID, mail, flags, first and last run.
-fn everything(view: View<'_>) -> BTreeSet<(String, u32, MessageKey, String, u32, Option<u32>)> {
+pub(super) fn everything(view: View<'_>) -> BTreeSet<(String, u32, MessageKey, String, u32, Option<u32>)> {
     let mut all = BTreeSet::new();
     for account in view.accounts().unwrap() {
         for mailbox in view.mailboxes(account.id).unwrap() {
@@ -147,7 +147,7 @@ pub(super) fn repair_it(world: &World) -> RepairReport {
 }
 
 /// The same archive on a disk of its own, with the same catalogue or without one.
-fn copy_of(world: &World, with_catalogue: bool) -> World {
+pub(super) fn copy_of(world: &World, with_catalogue: bool) -> World {
     let mut copy = World::on(&world.disk.copy());
     copy.options = world.options;
     if with_catalogue {

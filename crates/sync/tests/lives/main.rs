@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use life::Life;
 
 /// Lives on every test run.
-const LIVES: u64 = 2_000;
+const LIVES: u64 = 10_000;
 /// Lives with `RESTANTE_LONG=1`.
 const MANY_LIVES: u64 = 1_000_000;
 /// A run of the test shows no more failures than these.
