@@ -33,6 +33,10 @@ const MAX_ROUNDS: u32 = 3;
 /// servers have been seen to report living messages as vanished.
 const VANISHED_ON_TRUST: u64 = 20;
 
+/// The mark of a mailbox whose held messages are to be compared with the server's before anything else is
+/// believed.
+const IN_DOUBT: Mark = Mark { uid_next: None, highest_modseq: None, messages: 0 };
+
 /// What is known of a mailbox in the course of a run, over any number of connections.
 pub(super) struct FolderState<'a> {
     mailbox: MailboxId,
@@ -273,7 +277,7 @@ async fn doubt(
 ) -> Result<bool, RunError> {
     let known = held.uids.intersection(server);
     let went_back = held.server_went_back(opened, server);
-    if !went_back {
+    if !went_back && held.mark != Some(IN_DOUBT) {
         let mut sample = plan::sample(&known);
         if recheck {
             sample.extend_from(&recheck::sample(&known, context.run.get()));
@@ -284,13 +288,19 @@ async fn doubt(
             return Ok(false);
         }
     }
-    // Its modification sequences are not believed either.
+    // Its modification sequences are not believed either; nor by the next run, should this one be cut off
+    // in the middle, when the server's numbers have passed the old mark.
     held.mark = None;
+    let epoch = held.epoch;
+    context.pipeline.ask(move |writer| writer.mark(epoch, &IN_DOUBT)).await?;
     let found = compare(context, session, held.epoch, &known, &mut entry.bytes_fetched).await?;
     let replaced = replace(context, held.epoch, found).await?;
     held.uids = held.uids.difference(&replaced);
     entry.replaced += replaced.len();
     entry.vanished += replaced.len();
+    if !went_back && replaced.is_empty() {
+        return Ok(true);
+    }
     let lacks = held.uids.difference(server).len();
     let what =
         if went_back { "the server was put back to an older state" } else { "the server gave UIDs twice" };

@@ -140,8 +140,12 @@ impl Model {
         self.states.push(state);
     }
 
-    /// A run left this folder whole, or did not.
+    /// A run left this folder whole, or did not. Then what it had seen of a server that was put back may
+    /// be lost with it, and the numbers may have caught up until the next run.
     pub(crate) fn ends(&mut self, folder: &str, whole: bool) {
+        if !whole && self.ever_restored.contains(folder) {
+            self.restored.insert(folder.to_owned());
+        }
         match self.states.first().and_then(|state| state.get(folder)).filter(|_| whole) {
             Some(then) => drop(self.whole.insert(folder.to_owned(), then.clone())),
             None => drop(self.whole.remove(folder)),
