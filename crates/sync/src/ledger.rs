@@ -200,7 +200,7 @@ impl FolderLedger {
             self.on_server = listed.len();
         }
         self.archived = held.intersection(listed).len();
-        self.new = self.archived.saturating_sub(held_before);
+        self.new = self.archived.saturating_sub(held_before).saturating_sub(self.healed);
     }
 
     /// Whether the archive holds everything that the server has in this folder.
@@ -266,6 +266,9 @@ mod tests {
         let mut unfinished = FolderLedger { new: 25, ..FolderLedger::default() };
         unfinished.count_on_disk(&listed, 40, &uids("1:40"));
         assert_eq!((unfinished.on_server, unfinished.archived, unfinished.new), (100, 40, 0));
+        let mut healing = FolderLedger { healed: 5, ..FolderLedger::default() };
+        healing.count_on_disk(&listed, 40, &uids("1:60"));
+        assert_eq!((healing.archived, healing.new), (60, 15), "what was brought back is not new");
     }
 
     #[test]
