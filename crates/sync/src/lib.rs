@@ -18,6 +18,7 @@ mod plan;
 mod pull;
 mod recheck;
 mod renames;
+mod restore;
 mod retry;
 mod surroundings;
 mod watchdog;
@@ -26,6 +27,10 @@ pub use filter::{FolderFilter, InvalidGlob};
 pub use hints::bytes_per_day;
 pub use ledger::{FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
 pub use pull::{Job, PullLimits, probe, pull, pull_in};
+pub use restore::{
+    FolderReport, Refused, Remark, RestoreJob, RestoreLimits, RestoreOutcome, RestoreProgress, RestoreReport,
+    RestoreTotals, TargetReport, Verify,
+};
 pub use retry::Patience;
 pub use surroundings::{Chance, Clock, Dice, Progress, Stop, Surroundings, SystemClock, Time};
 pub use watchdog::Watchdog;
