@@ -9,30 +9,25 @@
 mod config;
 mod maildir;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::process::Command;
+use std::{fs, io};
 
 use message::{Flags, InternalDate};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::certificates::{Certificates, Identity};
 use crate::imap::Imap;
 use crate::mail::Mail;
-
-/// Starting takes well below a second on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Ports found free may be taken by others before Dovecot has them.
-const ATTEMPTS: usize = 5;
+use crate::service::{Service, account, find, free_ports, left_out};
 
 /// The password of every user.
 const PASSWORD: &str = "pass";
+
+/// The user that owns nothing, where the system does not say which number it has.
+const NOBODY: (u32, u32) = (65_534, 65_534);
 
 /// What kind of Dovecot; see [`Dovecot::start`].
 #[derive(Debug, Clone)]
@@ -40,12 +35,23 @@ pub struct Options {
     separator: char,
     prefix: String,
     identity: Option<Identity>,
+    mailboxes: Vec<(String, String)>,
+    mbox: bool,
+    quota_bytes: Option<u64>,
     extra: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { separator: '/', prefix: String::new(), identity: None, extra: Vec::new() }
+        Self {
+            separator: '/',
+            prefix: String::new(),
+            identity: None,
+            mailboxes: Vec::new(),
+            mbox: false,
+            quota_bytes: None,
+            extra: Vec::new(),
+        }
     }
 }
 
@@ -71,6 +77,46 @@ impl Options {
         self
     }
 
+    /// A folder that every user has from the start, with a special use such as `\Sent`; its name is
+    /// ASCII.
+    #[must_use]
+    pub fn special_folder(mut self, name: &str, special_use: &str) -> Self {
+        self.mailboxes.push((name.to_owned(), special_use.to_owned()));
+        self
+    }
+
+    /// The special folders as a server in a German office calls them.
+    #[must_use]
+    pub fn german_special_folders(self) -> Self {
+        self.special_folder("Gesendet", "\\Sent")
+            .special_folder("Papierkorb", "\\Trash")
+            .special_folder("Entwurf", "\\Drafts")
+            .special_folder("Spamverdacht", "\\Junk")
+            .special_folder("Ablage", "\\Archive")
+    }
+
+    /// Mail in mbox files: what holds messages has no folders below it. Nothing can be delivered
+    /// behind the server's back then.
+    #[must_use]
+    pub fn mbox(mut self) -> Self {
+        self.mbox = true;
+        self
+    }
+
+    /// What each user may store, in octets; as much as there is room for otherwise. See
+    /// [`Dovecot::set_quota`].
+    #[must_use]
+    pub fn quota(mut self, bytes: u64) -> Self {
+        self.quota_bytes = Some(bytes);
+        self
+    }
+
+    /// Keywords longer than this are refused; Dovecot's own limit is 50.
+    #[must_use]
+    pub fn longest_keyword(self, octets: u32) -> Self {
+        self.extra(&format!("mail_max_keyword_length = {octets}"))
+    }
+
     /// Lines for the configuration, after all others.
     #[must_use]
     pub fn extra(mut self, lines: &str) -> Self {
@@ -81,8 +127,11 @@ impl Options {
 
 /// A running Dovecot. Dropping it stops it and removes its folder.
 pub struct Dovecot {
+    // In this order: its processes end before their folder goes.
+    service: Option<Service>,
     folder: TempDir,
-    master: Child,
+    program: PathBuf,
+    options: Options,
     plain: SocketAddr,
     encrypted: SocketAddr,
     owner: Owner,
@@ -107,21 +156,12 @@ impl Dovecot {
     #[must_use]
     pub fn start(options: Options) -> Option<Self> {
         let Some(program) = find("dovecot") else {
-            #[expect(clippy::print_stderr, reason = "a test that does not run must say so")]
-            {
-                eprintln!("no Dovecot is installed: what needs it is not tested");
-            }
+            left_out("no Dovecot is installed: what needs it is not tested");
             return None;
         };
         let certificates = Certificates::new();
-        let mut failures = String::new();
-        for _ in 0..ATTEMPTS {
-            match Self::attempt(&program, &options, &certificates) {
-                Ok(dovecot) => return Some(dovecot),
-                Err(failure) => failures.push_str(&failure),
-            }
-        }
-        panic!("Dovecot does not start:\n{failures}");
+        let attempt = || Self::attempt(&program, &options, &certificates);
+        Some(Service::try_some_times("Dovecot", attempt))
     }
 
     fn attempt(program: &Path, options: &Options, certificates: &Certificates) -> Result<Self, String> {
@@ -138,30 +178,9 @@ impl Dovecot {
         fs::write(path.join("cert.pem"), &identity.certificate).expect("the folder is ours");
         fs::write(path.join("key.pem"), &identity.key).expect("the folder is ours");
         let [plain, encrypted] = free_ports();
-        let text = config::text(path, plain.port(), encrypted.port(), owner, options);
-        fs::write(path.join("dovecot.conf"), text).expect("the folder is ours");
-        let mut master = Command::new(program)
-            .args(["-F", "-c"])
-            .arg(path.join("dovecot.conf"))
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(path.join("stderr")).expect("the folder is ours"))
-            .spawn()
-            .expect("Dovecot can be run");
-        let began = Instant::now();
-        while let Some(failure) = not_ready(plain) {
-            let ended = master.try_wait().expect("the master is our child").is_some();
-            if ended || began.elapsed() > PATIENCE {
-                stop(&mut master);
-                let told = ["stderr", "dovecot.log"]
-                    .map(|name| fs::read_to_string(path.join(name)).unwrap_or_default());
-                return Err(format!("{failure}\n{}\n", told.join("\n")));
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        let certificates = certificates.clone();
-        Ok(Self { folder, master, plain, encrypted, owner, certificates, delivered: 0 })
+        let service = Some(start(program, path, [plain, encrypted], owner, options)?);
+        let (program, options, certificates) = (program.to_owned(), options.clone(), certificates.clone());
+        Ok(Self { service, folder, program, options, plain, encrypted, owner, certificates, delivered: 0 })
     }
 
     /// Where it speaks plain IMAP, and TLS after STARTTLS.
@@ -256,6 +275,22 @@ impl Dovecot {
         count
     }
 
+    /// Gives each user another quota, in octets. Dovecot is started anew: all connections end.
+    ///
+    /// # Panics
+    /// When it was not started with [`Options::quota`], or does not start again.
+    pub fn set_quota(&mut self, bytes: u64) {
+        assert!(self.options.quota_bytes.is_some(), "this Dovecot has no quota");
+        self.options.quota_bytes = Some(bytes);
+        // Its ports must be free before the next one wants them.
+        self.service = None;
+        let path = self.folder.path();
+        let ports = [self.plain, self.encrypted];
+        let service = start(&self.program, path, ports, self.owner, &self.options);
+        self.service =
+            Some(service.unwrap_or_else(|failure| panic!("Dovecot does not start again: {failure}")));
+    }
+
     /// Makes Dovecot forget a folder's UIDs, as a restored or rebuilt server does: the next client
     /// sees another UIDVALIDITY and other UIDs. Nobody may have the folder open.
     ///
@@ -277,20 +312,20 @@ impl Dovecot {
     }
 }
 
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        stop(&mut self.master);
-    }
-}
-
-/// Ends the master and all that it has started, at once: its folder goes, too, so that an orderly
-/// end, which takes seconds, would serve nobody.
-fn stop(master: &mut Child) {
-    if let Some(group) = i32::try_from(master.id()).ok().and_then(Pid::from_raw) {
-        // They may have ended by themselves.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = master.wait();
+/// Configures and starts one in this folder, on these ports: plain and encrypted.
+fn start(
+    program: &Path,
+    folder: &Path,
+    [plain, encrypted]: [SocketAddr; 2],
+    owner: Owner,
+    options: &Options,
+) -> Result<Service, String> {
+    let text = config::text(folder, plain.port(), encrypted.port(), owner, options);
+    fs::write(folder.join("dovecot.conf"), text).expect("the folder is ours");
+    let mut command = Command::new(program);
+    command.args(["-F", "-c"]).arg(folder.join("dovecot.conf"));
+    let logs = ["stderr", "dovecot.log"].map(|name| folder.join(name));
+    Service::start(command, plain, [&logs[0], &logs[1]])
 }
 
 impl Owner {
@@ -300,7 +335,7 @@ impl Owner {
         if made.uid() != 0 {
             return Self { uid: made.uid(), gid: made.gid(), is_root: false };
         }
-        let (uid, gid) = nobody();
+        let (uid, gid) = account("nobody").unwrap_or(NOBODY);
         Self { uid, gid, is_root: true }
     }
 
@@ -330,38 +365,38 @@ impl Owner {
     }
 }
 
-/// The user that owns nothing, as this system numbers it.
-fn nobody() -> (u32, u32) {
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let line = accounts.lines().find(|line| line.starts_with("nobody:")).unwrap_or_default();
-    let mut numbers = line.split(':').skip(2).map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(uid)), Some(Ok(gid))) => (uid, gid),
-        _ => (65_534, 65_534),
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+    use super::*;
+
+    #[test]
+    fn a_quota_holds_and_can_be_raised() {
+        let Some(mut dovecot) = Dovecot::start(Options::default().quota(20 << 10)) else { return };
+        let date = InternalDate::parse("02-Mar-2026 10:00:00 +0000");
+        let letter =
+            |number: u32| format!("Subject: {number}\r\n\r\n{}\r\n", "x".repeat(12_000)).into_bytes();
+        dovecot.imap("anna").append("INBOX", &Flags::new(), &date, &letter(1));
+        let refused = dovecot.imap("anna").try_append("INBOX", &Flags::new(), &date, &letter(2));
+        assert!(refused.unwrap_err().contains("[OVERQUOTA]"));
+        dovecot.set_quota(100 << 10);
+        dovecot.imap("anna").append("INBOX", &Flags::new(), &date, &letter(2));
+        assert_eq!(dovecot.imap("anna").count(), 2);
     }
-}
 
-/// Programs of the system's administration are often not in a user's path.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders =
-        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
-    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
-}
+    #[test]
+    fn special_folders_are_there_under_other_names() {
+        let Some(dovecot) = Dovecot::start(Options::default().german_special_folders()) else { return };
+        let sent = dovecot.imap("anna").list().into_iter().find(|listed| listed.name == "Gesendet").unwrap();
+        assert!(sent.attributes.iter().any(|attribute| attribute == "\\Sent"), "{sent:?}");
+    }
 
-fn free_ports() -> [SocketAddr; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"));
-    listeners.map(|listener| listener.local_addr().expect("a listener has an address"))
-}
-
-/// `None` when the server has greeted.
-fn not_ready(address: SocketAddr) -> Option<io::Error> {
-    let greeted = || {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut greeting = [0; 4];
-        io::Read::read_exact(&mut stream, &mut greeting)?;
-        Ok(())
-    };
-    greeted().err()
+    #[test]
+    fn what_holds_messages_in_an_mbox_holds_no_folders() {
+        let Some(dovecot) = Dovecot::start(Options::default().mbox()) else { return };
+        let mut imap = dovecot.imap("anna");
+        imap.create("both");
+        assert!(imap.try_command("CREATE both/below").is_err());
+    }
 }

@@ -99,15 +99,24 @@ impl Imap {
     ///
     /// # Panics
     /// When the answer is not OK.
+    #[track_caller]
     pub fn command(&mut self, command: &str) -> Vec<Vec<u8>> {
+        let verb = command.split(' ').next().unwrap_or_default();
+        self.try_command(command).unwrap_or_else(|refusal| panic!("{verb}: {refusal}"))
+    }
+
+    /// The same, where the server may refuse.
+    ///
+    /// # Errors
+    /// The server's words, when they are NO or BAD.
+    pub fn try_command(&mut self, command: &str) -> Result<Vec<Vec<u8>>, String> {
         self.tags += 1;
         let tag = format!("J{}", self.tags);
         self.send(format!("{tag} {command}\r\n").as_bytes());
-        self.answer(&tag, command)
+        self.answer(&tag)
     }
 
-    #[track_caller]
-    fn answer(&mut self, tag: &str, command: &str) -> Vec<Vec<u8>> {
+    fn answer(&mut self, tag: &str) -> Result<Vec<Vec<u8>>, String> {
         let mut untagged = Vec::new();
         loop {
             let line = self.line();
@@ -115,9 +124,7 @@ impl Imap {
                 untagged.push(line);
                 continue;
             };
-            let command = command.split(' ').next().unwrap_or_default();
-            assert!(result.starts_with(b" OK"), "{command}: {}", lossy(result));
-            return untagged;
+            return if result.starts_with(b" OK") { Ok(untagged) } else { Err(lossy(result)) };
         }
     }
 
@@ -143,6 +150,17 @@ impl Imap {
         }
     }
 
+    /// How many messages all mailboxes hold together, without opening one.
+    pub fn count(&mut self) -> u64 {
+        let closed = |listed: &Listed| {
+            listed.attributes.iter().any(|name| {
+                name.eq_ignore_ascii_case("\\Noselect") || name.eq_ignore_ascii_case("\\NonExistent")
+            })
+        };
+        let open: Vec<Listed> = self.list().into_iter().filter(|listed| !closed(listed)).collect();
+        open.iter().map(|listed| u64::from(self.status(&listed.name).messages)).sum()
+    }
+
     /// All messages of a mailbox, by UID; nothing is marked as read.
     pub fn fetch_all(&mut self, folder: &str) -> Vec<Fetched> {
         self.open = None;
@@ -164,17 +182,35 @@ impl Imap {
     }
 
     /// Adds a message.
+    #[track_caller]
     pub fn append(&mut self, folder: &str, flags: &Flags, date: &InternalDate, bytes: &[u8]) {
+        self.try_append(folder, flags, date, bytes).unwrap_or_else(|refusal| panic!("APPEND: {refusal}"));
+    }
+
+    /// The same, where the server may refuse.
+    ///
+    /// # Errors
+    /// The server's words, when they are NO or BAD.
+    pub fn try_append(
+        &mut self,
+        folder: &str,
+        flags: &Flags,
+        date: &InternalDate,
+        bytes: &[u8],
+    ) -> Result<(), String> {
         self.tags += 1;
         let tag = format!("J{}", self.tags);
         let command =
             format!("{tag} APPEND {} ({flags}) \"{}\" {{{}}}\r\n", quoted(folder), date.raw(), bytes.len());
         self.send(command.as_bytes());
         let go_ahead = self.line();
+        if let Some(refusal) = go_ahead.strip_prefix(tag.as_bytes()) {
+            return Err(lossy(refusal));
+        }
         assert!(go_ahead.starts_with(b"+"), "APPEND: {}", lossy(&go_ahead));
         self.send(bytes);
         self.send(b"\r\n");
-        self.answer(&tag, "APPEND");
+        self.answer(&tag).map(|_| ())
     }
 
     fn open(&mut self, folder: &str) {

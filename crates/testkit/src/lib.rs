@@ -2,6 +2,7 @@
 //!
 //! * [`Dovecot`] is a real mail server on loopback, private to one test, with [`Imap`], a client
 //!   of its own that fills it and judges what came back. It shares no code with the program's client.
+//! * [`Cyrus`] is the other kind of real server: another delimiter, a prefix, other refusals.
 //! * [`Scripted`] is the project's own server on a thread, for tests without a runtime: the one
 //!   that misbehaves on demand.
 //! * [`FaultProxy`] stands between the program and any server, and cuts or stalls after n octets.
@@ -12,10 +13,11 @@
 //! * [`Restante`] runs the program itself.
 //!
 //! Everything here is plain blocking code that panics when the test's world cannot be built: that
-//! is a failed test. The one exception is a Dovecot that is not installed: then there is none, and
+//! is a failed test. The one exception is a server that is not installed: then there is none, and
 //! the test says so.
 
 mod certificates;
+mod cyrus;
 mod disk;
 mod dovecot;
 mod imap;
@@ -24,8 +26,10 @@ mod mail;
 mod program;
 mod proxy;
 mod scripted;
+mod service;
 
 pub use certificates::{Certificates, Identity};
+pub use cyrus::Cyrus;
 pub use disk::{Call, Fault, FaultyDisk};
 pub use dovecot::{Dovecot, Options};
 pub use imap::{Fetched, Imap, Listed, Status};

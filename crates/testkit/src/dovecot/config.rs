@@ -9,6 +9,9 @@ pub(super) fn text(folder: &Path, plain: u16, encrypted: u16, owner: Owner, opti
     let Owner { uid, gid, .. } = owner;
     let Options { separator, prefix, extra, .. } = options;
     let extra = extra.join("\n");
+    let location = if options.mbox { "mbox:%h/mbox:INBOX=%h/inbox" } else { "maildir:%h/Maildir" };
+    let mailboxes: String = options.mailboxes.iter().map(|(name, use_)| special_folder(name, use_)).collect();
+    let quota = options.quota_bytes.map_or_else(String::new, quota);
     let unprivileged = if owner.is_root { String::new() } else { for_ordinary_user(uid, gid) };
     format!(
         r#"
@@ -22,7 +25,7 @@ ssl_cert = <{dir}/cert.pem
 ssl_key = <{dir}/key.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain login
-mail_location = maildir:%h/Maildir
+mail_location = {location}
 mail_uid = {uid}
 mail_gid = {gid}
 first_valid_uid = 1
@@ -32,7 +35,7 @@ namespace inbox {{
   inbox = yes
   separator = {separator}
   prefix = {prefix}
-}}
+{mailboxes}}}
 passdb {{
   driver = static
   args = password={PASSWORD}
@@ -56,8 +59,31 @@ service imap {{
   process_limit = 256
 }}
 {unprivileged}
+{quota}
 {extra}
 "#
+    )
+}
+
+fn special_folder(name: &str, special_use: &str) -> String {
+    format!("  mailbox \"{name}\" {{\n    special_use = {special_use}\n    auto = subscribe\n  }}\n")
+}
+
+/// Counted by the index, so that it is exact at once; told to clients.
+fn quota(bytes: u64) -> String {
+    format!(
+        r"
+mail_plugins = quota
+protocol imap {{
+  mail_plugins = quota imap_quota
+}}
+plugin {{
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:bytes={bytes}
+  quota_grace = 0
+}}
+"
     )
 }
 
