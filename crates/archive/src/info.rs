@@ -176,6 +176,31 @@ pub struct When {
     pub deleted: bool,
 }
 
+/// A message that a folder held, to be given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedMessage {
+    /// In which mailbox it lay.
+    pub mailbox: MailboxId,
+    /// Where in it.
+    pub epoch: EpochId,
+    /// Under which UID.
+    pub uid: Uid,
+    /// Which message.
+    pub message: MessageKey,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When the server received it.
+    pub internal_date: InternalDate,
+    /// Its flags, as of the moment that was asked for.
+    pub flags: Flags,
+    /// The run that saw it there first.
+    pub first_run: RunId,
+    /// The run that saw it there no more, if any has by now.
+    pub last_run: Option<RunId>,
+    /// The message is lost: damage has taken it, and it has not come back yet.
+    pub lost: bool,
+}
+
 /// What a mailbox has lost since a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxLoss {

@@ -10,18 +10,18 @@ use std::io;
 use std::ops::{ControlFlow, RangeInclusive};
 
 use message::fields::Fields;
-use message::recipe::{BlobRef, InvalidRecipe, JoinError, Recipe};
+use message::recipe::{BlobRef, InvalidRecipe, JoinError, Recipe, Step, Stream};
 use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
 
 use crate::blocks::{BlobAt, Shelves};
 use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
-use crate::catalogue::{damaged, loss};
+use crate::catalogue::{as_of, damaged, loss, wanted};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
     AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxLoss, MessageInfo, PlacementInfo, RunInfo, Sizes,
-    Totals, TroubleInfo, When,
+    Totals, TroubleInfo, WantedMessage, When,
 };
 use crate::verify::{MessageHit, tell_hits};
 
@@ -211,6 +211,37 @@ impl View<'_> {
         query::placements(self.shelves.catalogue, mailbox, when, each)
     }
 
+    /// What a folder held, as a multiset of messages to be given back, in the order of epochs and UIDs
+    /// (which is the order of arrival), until `each` says stop. Without `deleted` that is what was live;
+    /// with it also what had vanished, but each message only as often as it ever lay there at the same
+    /// time: neither a new UIDVALIDITY nor a return makes it more, and the newest placement counts. More
+    /// than one mailbox is given where one folder had several lives, each under a number of its own.
+    ///
+    /// Streams; what must be compared keeps some 24 bytes a placement.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn wanted(
+        &self,
+        mailboxes: &[MailboxId],
+        when: When,
+        each: &mut dyn FnMut(WantedMessage) -> ControlFlow<()>,
+    ) -> Result<()> {
+        wanted::wanted(self.shelves.catalogue, mailboxes, when, each)
+    }
+
+    /// The mailboxes that an account had, in the order in which they were first seen, each with the name
+    /// that it had then, what was live in it, and in which epoch. With `deleted` also those that were
+    /// gone by then and had ever held a message. `wanted` tells what was in them.
+    ///
+    /// Reads all placements of the account once, unless the state of now is asked for.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn mailboxes_as_of(&self, account: AccountId, when: When) -> Result<Vec<MailboxInfo>> {
+        as_of::mailboxes(self.shelves.catalogue, account, when)
+    }
+
     /// Flags of the live placements in a range of UIDs, ascending.
     ///
     /// # Errors
@@ -297,6 +328,20 @@ impl View<'_> {
         let head = self.head(&row, HEADER_READ)?;
         let fields = Fields { message_id: Fields::parse(&head).message_id, ..row.fields };
         Ok(Some(MessageInfo { key: row.key, size: row.size, fields, recipe }))
+    }
+
+    /// The header block of a message, when that is one blob: its name is the BLAKE3 of its bytes. Cheap:
+    /// looks into the directory of its block and reads no mail. `None` also for a message that is not
+    /// there, or whose block is damaged.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn header_of(&self, key: &MessageKey) -> Result<Option<BlobRef>> {
+        let Some(row) = query::message_by_key(self.shelves.catalogue, key)? else { return Ok(None) };
+        match header_block(&self.shelves, &row) {
+            Err(error) if error.is_damage() => Ok(None),
+            header => header,
+        }
     }
 
     /// Whether the archive has a message, and has not lost it.
@@ -452,6 +497,24 @@ pub(crate) fn recipe_of(shelves: &Shelves<'_>, row: &MessageRow) -> Result<(Reci
         Ok(size) => Err(damaged(format!("its recipe gives {size} bytes where it had {}", row.size))),
         Err(error) => Err(damaged(error.to_string())),
     }
+}
+
+/// As [`Recipe::header`], from the blobs of the first two steps: a header block of several pieces begins
+/// with two.
+fn header_block(shelves: &Shelves<'_>, row: &MessageRow) -> Result<Option<BlobRef>> {
+    let (numbers, steps) = query::decode_recipe(&row.recipe)?;
+    let Ok(steps) = Recipe::decode_steps(steps) else { return Ok(None) };
+    let blob = |step: &Step| -> Result<Option<BlobRef>> {
+        let Some(&number) = numbers.get(step.blob() as usize) else { return Ok(None) };
+        let at = shelves.find(number)?;
+        Ok(Some(BlobRef { stream: at.stream, name: at.entry.name, length: at.entry.length }))
+    };
+    let Some(first) = steps.first() else { return Ok(None) };
+    let Some(header) = blob(first)?.filter(|blob| blob.stream == Stream::Header) else { return Ok(None) };
+    let is_whole = *first == Step::Copy { blob: first.blob(), length: header.length };
+    let second = steps.get(1).map(blob).transpose()?.flatten();
+    let goes_on = second.is_some_and(|second| second.stream == Stream::Header);
+    Ok((is_whole && !goes_on).then_some(header))
 }
 
 /// A blob by its name. The catalogue knows eight bytes of it; the block's directory has the rest.

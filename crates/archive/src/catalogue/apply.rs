@@ -150,6 +150,10 @@ impl Applier {
             Record::MailboxGone { run, mailbox } => {
                 to.prepare_cached("UPDATE mailboxes SET gone = ?2 WHERE id = ?1")?
                     .execute((mailbox.0, run.0))?;
+                // Restated by repair, it may come behind a later state; nothing is known of that.
+                to.prepare_cached("DELETE FROM mailbox_history WHERE mailbox = ?1 AND run > ?2")?
+                    .execute((mailbox.0, run.0))?;
+                note_history(to, mailbox.0, run.0)?;
                 let mut epochs = to.prepare_cached("SELECT id FROM epochs WHERE mailbox = ?1")?;
                 let epochs: Vec<u32> =
                     epochs.query_map([mailbox.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -300,7 +304,11 @@ impl Applier {
             seen.object_id,
             seen.selectable,
         ])?;
-        Ok(())
+        // The record has no run; it was written in the newest one of its account.
+        let run = to
+            .prepare_cached("SELECT ifnull(max(id), 0) FROM runs WHERE account = ?1")?
+            .query_row([account], |row| row.get(0))?;
+        note_history(to, mailbox, run)
     }
 
     fn message(&mut self, to: &Connection, message: &MessageRecord) -> Result<()> {
@@ -493,6 +501,16 @@ pub(super) const LOST: u32 = 0;
 fn nameless_account(to: &Connection, account: u32) -> Result<()> {
     to.prepare_cached("INSERT OR IGNORE INTO accounts VALUES (?1, 'lost-' || ?1, '', 0, 0)")?
         .execute([account])?;
+    Ok(())
+}
+
+/// From this run on the mailbox is what it is now.
+fn note_history(to: &Connection, mailbox: u32, run: u32) -> Result<()> {
+    to.prepare_cached(
+        "INSERT OR REPLACE INTO mailbox_history SELECT id, ?2, raw, utf8, delimiter, attributes, special_use,
+           subscribed, object_id, selectable, gone FROM mailboxes WHERE id = ?1",
+    )?
+    .execute((mailbox, run))?;
     Ok(())
 }
 

@@ -8,7 +8,9 @@
 //! * [`schema`]: the tables.
 //! * [`apply`]: the one function by which anything gets in, live or in a replay.
 //! * [`query`]: what can be asked.
+//! * [`as_of`]: the mailboxes that an account had.
 //! * [`history`]: all that is known of a UID, asked and restated.
+//! * [`wanted`]: what a folder held, to be given back.
 //! * [`damaged`]: what cannot be given back, and what damage is known.
 //! * [`compare`]: two catalogues, row for row.
 //!
@@ -28,12 +30,14 @@ use crate::frame::NextNumbers;
 use crate::ids::{ArchiveId, CommitId, PackId};
 
 pub(crate) mod apply;
+pub(crate) mod as_of;
 pub(crate) mod compare;
 pub(crate) mod damaged;
 pub(crate) mod history;
 pub(crate) mod loss;
 pub(crate) mod query;
 pub(crate) mod schema;
+pub(crate) mod wanted;
 
 /// How long a statement waits for another process before it gives up.
 const PATIENCE: Duration = Duration::from_secs(10);

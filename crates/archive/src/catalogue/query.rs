@@ -104,7 +104,7 @@ pub(crate) struct MailboxRow {
     pub(crate) gone: Option<RunId>,
 }
 
-fn mailbox_of_row(row: &Row<'_>) -> rusqlite::Result<MailboxRow> {
+pub(super) fn mailbox_of_row(row: &Row<'_>) -> rusqlite::Result<MailboxRow> {
     let utf8: bool = row.get(2)?;
     let encoding = if utf8 { NameEncoding::Utf8 } else { NameEncoding::ModifiedUtf7 };
     let attributes: String = row.get(4)?;
@@ -310,7 +310,7 @@ pub(crate) fn full(from: &Connection, row: PlacementRow, as_of: Option<RunId>) -
 }
 
 /// What held until the first change after `run`, as far as that change was to this placement.
-fn flags_as_of(from: &Connection, row: &PlacementRow, run: RunId) -> Result<i64> {
+pub(super) fn flags_as_of(from: &Connection, row: &PlacementRow, run: RunId) -> Result<i64> {
     let mut select = from.prepare_cached(
         "SELECT flags FROM flag_history WHERE place = ?1 AND run > ?2 AND run <= ?3 ORDER BY run LIMIT 1",
     )?;
@@ -614,7 +614,7 @@ fn message_of_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
 }
 
 /// A message's key from its two columns.
-fn key_of_row(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageKey> {
+pub(super) fn key_of_row(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageKey> {
     let (prefix, rest): (i64, [u8; 24]) = (row.get(column)?, row.get(column + 1)?);
     let mut key = [0; 32];
     key[..8].copy_from_slice(&prefix.to_be_bytes());

@@ -6,13 +6,13 @@
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 3;
+pub(crate) const VERSION: i32 = 4;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
 
 /// Tables in the order in which they are compared, each with what its rows are ordered by.
-pub(crate) const TABLES: [(&str, &str); 20] = [
+pub(crate) const TABLES: [(&str, &str); 21] = [
     ("state", "one"),
     ("packs", "number"),
     ("blocks", "number"),
@@ -22,6 +22,7 @@ pub(crate) const TABLES: [(&str, &str); 20] = [
     ("runs", "id"),
     ("alarms", "run"),
     ("mailboxes", "id"),
+    ("mailbox_history", "mailbox, run"),
     ("epochs", "id"),
     ("messages", "number"),
     ("flag_sets", "id"),
@@ -79,6 +80,14 @@ CREATE TABLE mailboxes (
     special_use TEXT, subscribed INTEGER NOT NULL, object_id TEXT, selectable INTEGER NOT NULL,
     gone INTEGER
 ) STRICT;
+-- What a mailbox was from a run on.
+CREATE TABLE mailbox_history (
+    mailbox INTEGER NOT NULL, run INTEGER NOT NULL,
+    raw BLOB NOT NULL, utf8 INTEGER NOT NULL, delimiter INTEGER, attributes TEXT NOT NULL,
+    special_use TEXT, subscribed INTEGER NOT NULL, object_id TEXT, selectable INTEGER NOT NULL,
+    gone INTEGER,                       -- the same run, where that found it gone
+    PRIMARY KEY (mailbox, run)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE epochs (
     id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, account INTEGER NOT NULL, validity INTEGER,
     marked INTEGER NOT NULL, uid_next INTEGER, modseq INTEGER, mark_messages INTEGER NOT NULL,

@@ -20,6 +20,7 @@ mod crash_states;
 mod crashes;
 mod example;
 mod failing_calls;
+mod giving_back;
 mod healing;
 mod history;
 mod hostile;
