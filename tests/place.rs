@@ -1,5 +1,6 @@
 //! The archive's place: not mounted, another one, an older copy, somebody else's, copied in mid-run,
-//! wanted by twenty programs at once (D13, D17, D18, D20, D21, D23, D28).
+//! wanted by twenty programs at once (D13, D17, D18, D20, D21, D23, D28), and the
+//! one thing that is left when the host is gone (O14).
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -228,4 +229,45 @@ fn d28_root_does_not_write_into_another_user_s_archive() {
     assert_eq!(world.listing()["INBOX"].len(), 5);
     chown(world.archive(), Some(0), None).expect("root may");
     assert_eq!(world.run_now()["totals"]["archived"], 8);
+}
+
+#[test]
+fn o14_an_archive_is_read_with_no_configuration_at_all() {
+    let Some(world) = World::new() else { return };
+    append(&mut world.judge(), "INBOX", 0..10);
+    let _ = world.run_now();
+    let (archive, out) = (world.path("archive"), world.path("out"));
+    // Another machine: no configuration, no memory, nothing but the disk.
+    let home = world.path("home");
+    fs::create_dir(&home).expect("the folder is ours");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(world.program.program())
+            .args(["--json", "--archive", archive.to_str().expect("a plain path")])
+            .args(arguments)
+            .env("HOME", &home)
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .env("XDG_STATE_HOME", home.join("state"))
+            .output()
+            .expect("the program starts");
+        let json = serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null);
+        (output.status.code(), json, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, listed, _) = run(&["list"]);
+    assert_eq!((code, &listed["accounts"][0]["messages"]), (Some(0), &10.into()));
+    let (code, listed, _) = run(&["list", ACCOUNT, "INBOX"]);
+    assert_eq!(code, Some(0));
+    let id = listed["messages"][0]["id"].as_str().expect("an id");
+    let (code, shown, _) = run(&["show", id]);
+    assert_eq!((code, &shown["id"]), (Some(0), &id.into()));
+    let out = out.to_str().expect("a plain path");
+    let (code, exported, _) = run(&["export", ACCOUNT, out, "--format", "eml"]);
+    assert_eq!((code, &exported["exported"]), (Some(0), &10.into()));
+    let (code, verified, _) = run(&["verify"]);
+    assert_eq!((code, &verified["whole"]), (Some(0), &true.into()));
+    // What needs more than an archive says so, and touches nothing.
+    for arguments in [&["--run-now"][..], &["rebuild"], &["init", "--accept"], &["ack", ACCOUNT]] {
+        let (code, _, said) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(said.contains("--archive"), "{arguments:?}: {said}");
+    }
 }

@@ -34,6 +34,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Read the archive in this folder, with no configuration but what --config names; for commands
+    /// that only read an archive, such as list, export, verify and restore
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) archive: Option<PathBuf>,
+
     /// Print one JSON document on standard output, and nothing else there
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -158,6 +163,13 @@ pub(crate) struct Export {
     /// eml: a file a message; mbox: a file a folder; maildir: one Maildir++ tree
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,
+    #[command(flatten)]
+    pub(crate) part: Part,
+}
+
+/// What of an account's mail is wanted; nothing said: its newest state, all folders.
+#[derive(Debug, Args)]
+pub(crate) struct Part {
     /// Only folders that match; `*` crosses the hierarchy; may be given more than once
     #[arg(long, value_name = "GLOB")]
     pub(crate) folder: Vec<String>,
@@ -301,6 +313,7 @@ mod tests {
             "export work out --format eml",
             "export work out --format maildir --folder A --folder B --exclude C --as-of 2026-11-23 --deleted",
             "export work out --format mbox",
+            "list --archive /mnt/restante",
             "status",
             "ack work",
             "verify",

@@ -5,18 +5,15 @@
 //! done by the code that backs up real mail; only the server is small.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
 use archive::{Archive, Depth, Writer, WriterOptions};
 use message::MessageKey;
-use server::{Behaviour, Server, Store};
+use server::Store;
 use sync::{FolderFilter, Job, Ledger, Outcome, PullLimits, Stop, SystemClock};
-use tokio::sync::oneshot;
 
 use super::Context;
+use super::embedded::Embedded;
 use super::export::{self, Wanted};
 use super::stop::listen;
 use crate::cli::ExportFormat;
@@ -37,10 +34,8 @@ pub(super) fn run(context: &Context, keep: bool) -> Result<Exit, Failure> {
         .map_err(|error| broken("a temporary folder", &error))?;
     let stop = listen(&context.screen).map_err(|error| broken("signals", &error))?;
     let store = Store::new();
-    let demo = Demo { context, path: folder.path().to_owned(), server: Running::start(&store)?, store, stop };
-    let told = demo.tell();
-    demo.server.stop();
-    let told = told?;
+    let server = Embedded::start(&store).map_err(|error| broken("a server", &error))?;
+    let told = Demo { context, path: folder.path().to_owned(), server, store, stop }.tell()?;
     if keep {
         let path = folder.keep();
         write_configuration(&path).map_err(|error| broken("the demo's configuration", &error))?;
@@ -76,7 +71,7 @@ struct Demo<'c> {
     context: &'c Context,
     path: PathBuf,
     store: Store,
-    server: Running,
+    server: Embedded,
     stop: Stop,
 }
 
@@ -90,7 +85,7 @@ impl Demo<'_> {
         let messages: u64 = mail.values().sum();
         say(&format!(
             "1. A mail server on {} has a mailbox of {} messages, {}.",
-            self.server.address,
+            self.server.address(),
             count(messages),
             size(bytes)
         ));
@@ -150,13 +145,7 @@ impl Demo<'_> {
         let progress = progress::for_account(&self.context.screen, USER);
         let job = Job {
             account: USER.to_owned(),
-            endpoint: remote::Endpoint {
-                host: self.server.address.ip().to_string(),
-                port: self.server.address.port(),
-                security: remote::Security::Plain,
-                extra_authorities: Vec::new(),
-                extra_authorities_from: String::new(),
-            },
+            endpoint: self.server.endpoint(),
             credentials: remote::Credentials { user: USER.to_owned(), password: PASSWORD.into() },
             filter: FolderFilter::new(&[], &[]).map_err(|error| broken("a filter", &error))?,
             limits: PullLimits { reserve_bytes: 0, ..PullLimits::default() },
@@ -247,44 +236,4 @@ fn write_configuration(folder: &Path) -> std::io::Result<()> {
          tls = \"none\"\nuser = \"{USER}\"\npassword = \"{PASSWORD}\"\n"
     );
     std::fs::write(folder.join("restante.toml"), text)
-}
-
-/// The server on a thread of its own, so that it answers while the backup works.
-struct Running {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl Running {
-    fn start(store: &Store) -> Result<Self, Failure> {
-        let cannot = |error: std::io::Error| broken("a server", &error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-        let (stop, stopped) = oneshot::channel();
-        let (told, telling) = mpsc::channel();
-        let store = store.clone();
-        let serve = move || {
-            runtime.block_on(async {
-                match Server::start(store, Behaviour::modern()).await {
-                    Err(error) => drop(told.send(Err(error))),
-                    Ok(server) => {
-                        let _ = told.send(Ok(server.address()));
-                        // Stopped or dropped: both mean that the demo is over.
-                        let _ = stopped.await;
-                        server.stop().await;
-                    }
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("server".to_owned()).spawn(serve).map_err(cannot)?;
-        let ended = || std::io::Error::other("its thread has ended");
-        let address = telling.recv().map_err(|_| ended()).and_then(|started| started).map_err(cannot)?;
-        Ok(Self { address, stop, thread })
-    }
-
-    fn stop(self) {
-        // Where it has ended by itself there is nothing to stop.
-        let _ = self.stop.send(());
-        let _ = self.thread.join();
-    }
 }

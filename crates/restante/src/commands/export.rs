@@ -49,11 +49,15 @@ pub(super) struct Wanted<'a> {
 }
 
 pub(super) fn run(context: &Context, what: &Export) -> Result<Exit, Failure> {
-    let filter =
-        FolderFilter::new(&what.folder, &what.exclude).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let archive = read_archive(&context.config()?)?;
-    let wanted =
-        Wanted { as_of: what.as_of.as_deref(), deleted: what.deleted, format: what.format, dir: &what.dir };
+    let filter = FolderFilter::new(&what.part.folder, &what.part.exclude)
+        .map_err(|error| Failure::new(Exit::Usage, error))?;
+    let archive = read_archive(&context.reading_config()?)?;
+    let wanted = Wanted {
+        as_of: what.part.as_of.as_deref(),
+        deleted: what.part.deleted,
+        format: what.format,
+        dir: &what.dir,
+    };
     let reports = account(&archive.view(), &what.account, &filter, &wanted)?;
     report(context, what, &reports)?;
     let damaged = reports.iter().any(|folder| !folder.damaged.is_empty());

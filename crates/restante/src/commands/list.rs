@@ -31,7 +31,7 @@ const MESSAGE_COLUMNS: [(usize, Align); 6] = [
 ];
 
 pub(super) fn run(context: &Context, what: &List) -> Result<Exit, Failure> {
-    let archive = read_archive(&context.config()?)?;
+    let archive = read_archive(&context.reading_config()?)?;
     let view = archive.view();
     let json = context.global.json;
     let Some(name) = &what.account else {

@@ -7,6 +7,7 @@ mod ack;
 mod alarm;
 mod check_config;
 mod demo;
+mod embedded;
 mod export;
 mod init;
 mod list;
@@ -24,7 +25,7 @@ mod verify;
 use archive::{AccountInfo, Archive, Damage, View};
 
 use crate::cli::{Command, Global};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::exit::{Exit, Failure};
 use crate::output::screen::Screen;
 
@@ -56,9 +57,36 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
 }
 
 impl Context {
-    /// The configuration that the command line names.
+    /// The configuration, for a command that cannot do without.
     fn config(&self) -> Result<Config, Failure> {
+        if self.global.archive.is_some() {
+            let message =
+                "--archive is for commands that only read an archive; this one needs a configuration";
+            return Err(Failure::words(Exit::Usage, message));
+        }
         Ok(Config::load(self.global.config.as_deref())?)
+    }
+
+    /// The configuration, for a command that only reads an archive: on the day when nothing is left
+    /// but the disk, `--archive` alone will do (O14).
+    fn reading_config(&self) -> Result<Config, Failure> {
+        match (&self.global.archive, &self.global.config) {
+            (None, named) => Config::load(named.as_deref()).map_err(|error| {
+                let missing = matches!(error, ConfigError::Missing { .. });
+                let failure = Failure::from(error);
+                if missing {
+                    failure.help("--archive DIR reads an archive without a configuration")
+                } else {
+                    failure
+                }
+            }),
+            (Some(archive), None) => Ok(Config::of_archive(archive)),
+            (Some(archive), Some(named)) => {
+                let mut config = Config::load(Some(named))?;
+                config.archive.path.clone_from(archive);
+                Ok(config)
+            }
+        }
     }
 
     /// Says something to a person, unless they wished not to be told.

@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context, id: &str) -> Result<Exit, Failure> {
         )
         .help("redirect it: restante show … > message.eml"));
     }
-    let archive = read_archive(&context.config()?)?;
+    let archive = read_archive(&context.reading_config()?)?;
     let view = archive.view();
     let key = find(&view, &prefix)?;
     if !view.holds_message(&key)? && view.read(&key, &mut |_| Ok(())).is_err() {

@@ -13,7 +13,7 @@ use crate::output::table::{Align, Table};
 use crate::output::{json, stdout};
 
 pub(super) fn run(context: &Context, quick: bool, accounts: &[String]) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.reading_config()?;
     let depth = if quick { Depth::Quick } else { Depth::Full };
     let wanted = (!accounts.is_empty()).then_some(accounts);
     let bar = context.screen.bars().add(ProgressBar::new(0).with_style(style()));

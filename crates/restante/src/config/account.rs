@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::document::{Problem, Section};
+use super::host::{self, NoHost};
 use super::limits::{self, Limits};
 use super::secret::PasswordSource;
 use super::size::parse_size;
@@ -177,24 +178,22 @@ fn protocol(section: &mut Section<'_, '_>) -> Option<Protocol> {
 }
 
 fn host(section: &mut Section<'_, '_>) -> Option<String> {
-    let host = section.required_text("host")?;
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
-    if bare.parse::<IpAddr>().is_ok() {
-        return Some(bare.to_owned());
+    let text = section.required_text("host")?;
+    match host::parse(&text) {
+        Ok(host) => Some(host),
+        Err(NoHost::More) => {
+            section.wrong_help(
+                "host",
+                NoHost::More,
+                "give the name alone, like \"mail.example.org\"; the port goes to `port`, the user to `user`",
+            );
+            None
+        }
+        Err(NoHost::Letters) => {
+            section.wrong("host", NoHost::Letters);
+            None
+        }
     }
-    if host.contains("://") || host.contains(['/', '@', ':']) {
-        section.wrong_help(
-            "host",
-            "is not a host name",
-            "give the name alone, like \"mail.example.org\"; the port goes to `port`, the user to `user`",
-        );
-        return None;
-    }
-    if host.len() > 255 || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        section.wrong("host", "is not a host name");
-        return None;
-    }
-    Some(host)
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -12,6 +12,7 @@ mod document;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(unreachable_pub, reason = "reached through doors.rs, in a fuzz build alone")]
 pub mod fuzzing;
+mod host;
 mod limits;
 mod secret;
 mod size;
@@ -131,6 +132,12 @@ impl Config {
             }
             _ => invalid(problems),
         }
+    }
+
+    /// What holds where there is no file at all: an archive, and no account.
+    pub(crate) fn of_archive(path: &Path) -> Self {
+        let archive = ArchiveConfig { path: path.to_owned(), grace: DEFAULT_GRACE, reserve: DEFAULT_RESERVE };
+        Self { file: PathBuf::from("(no configuration)"), archive, accounts: Vec::new(), text: String::new() }
     }
 
     /// The account of this name.

@@ -116,7 +116,14 @@ mod tests {
 
     /// What is heard of `events` under these wishes.
     fn heard(verbose: bool, rust_log: Option<&str>, events: impl FnOnce()) -> String {
-        let global = Global { config: None, json: false, quiet: false, verbose, log_format: LogFormat::Text };
+        let global = Global {
+            config: None,
+            archive: None,
+            json: false,
+            quiet: false,
+            verbose,
+            log_format: LogFormat::Text,
+        };
         let memory = Memory::default();
         let layer = Lines { sink: Box::new(memory.clone()) }.with_filter(filter(&global, rust_log));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
