@@ -4,6 +4,8 @@
 //! literal; the cursor goes over the parts in order. Nothing here recurses, and each read either
 //! moves on or fails, so no input can keep it busy for longer than its length.
 
+use std::sync::Arc;
+
 use message::{Flags, Uid, UidSet};
 
 use crate::limits;
@@ -20,7 +22,7 @@ pub(crate) enum Part {
     /// Text of a line, without line end and without the announcement of a literal.
     Text(Vec<u8>),
     /// The octets of a literal.
-    Literal(Vec<u8>),
+    Literal(Arc<[u8]>),
 }
 
 /// What is left of a command.
@@ -103,8 +105,21 @@ impl Arguments {
         match self.peek() {
             Some(b'"') => self.quoted(),
             Some(_) => self.word(|byte| byte <= b' ' || matches!(byte, b'(' | b')' | b'"' | b'{' | 0x7f)),
-            None => self.literal(),
+            None => self.literal().map(|octets| octets.to_vec()),
         }
+    }
+
+    /// The string behind the next blank, which stays where it is.
+    pub(crate) fn string_ahead(&self) -> Option<Vec<u8>> {
+        let mut ahead = Self::new(match (self.parts.get(self.part)?, self.parts.get(self.part + 1)) {
+            (Part::Text(text), Some(Part::Literal(octets))) if octets.len() <= limits::NAME => {
+                vec![Part::Text(text.get(self.at..)?.to_vec()), Part::Literal(Arc::clone(octets))]
+            }
+            (Part::Text(text), _) => vec![Part::Text(text.get(self.at..)?.to_vec())],
+            (Part::Literal(_), _) => return None,
+        });
+        ahead.space().ok()?;
+        ahead.string().ok()
     }
 
     fn quoted(&mut self) -> Read<Vec<u8>> {
@@ -126,7 +141,7 @@ impl Arguments {
     }
 
     /// A literal; its octets are taken out, not copied.
-    pub(crate) fn literal(&mut self) -> Read<Vec<u8>> {
+    pub(crate) fn literal(&mut self) -> Read<Arc<[u8]>> {
         let at_end = match self.parts.get(self.part) {
             Some(Part::Text(text)) => self.at >= text.len(),
             _ => true,
@@ -263,7 +278,7 @@ mod tests {
     fn a_string_comes_in_three_forms() {
         let mut all = Arguments::new(vec![
             Part::Text(b"atom \"quo\\\"ted\" ".to_vec()),
-            Part::Literal(b"lit\r\neral".to_vec()),
+            Part::Literal(Arc::from(*b"lit\r\neral")),
             Part::Text(b" end".to_vec()),
         ]);
         assert_eq!(all.string().unwrap(), b"atom");
@@ -302,7 +317,7 @@ mod tests {
             (any::<bool>(), prop::collection::vec(any::<u8>(), 0..12)), 0..6), order in prop::collection::vec(0..9u8, 0..40))
         {
             let parts = parts.into_iter()
-                .map(|(literal, octets)| if literal { Part::Literal(octets) } else { Part::Text(octets) })
+                .map(|(literal, octets)| if literal { Part::Literal(octets.into()) } else { Part::Text(octets) })
                 .collect();
             let mut arguments = Arguments::new(parts);
             for read in order {

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::fault::Fault;
 use crate::names::Names;
+use crate::naming::{Naming, Spelling};
 use crate::tls::TlsConfig;
 
 /// Whether and when the server speaks TLS.
@@ -32,6 +33,16 @@ pub struct Behaviour {
     tls: Tls,
     address: SocketAddr,
     faults: Vec<Fault>,
+    naming: Naming,
+    permanent_flags: Option<PermanentFlags>,
+}
+
+/// Which flags messages keep; others are dropped without a word (RFC 9051 §7.1).
+#[derive(Debug, Clone)]
+pub(crate) struct PermanentFlags {
+    pub(crate) flags: Vec<String>,
+    /// `\\*`: any keyword besides.
+    pub(crate) any_keyword: bool,
 }
 
 const MODERN: [&str; 25] = [
@@ -84,6 +95,8 @@ impl Behaviour {
             tls: Tls::Off,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             faults: Vec::new(),
+            naming: Naming::default(),
+            permanent_flags: None,
         }
     }
 
@@ -96,11 +109,13 @@ impl Behaviour {
         self
     }
 
-    /// Neither announces nor does it. Without CONDSTORE there is no QRESYNC either.
+    /// Neither announces nor does it. Without CONDSTORE there is no QRESYNC either; `APPENDLIMIT` is
+    /// meant with any number.
     #[must_use]
     pub fn without(mut self, capability: &str) -> Self {
         let goes = |known: &String| {
             known.eq_ignore_ascii_case(capability)
+                || (capability == "APPENDLIMIT" && known.starts_with("APPENDLIMIT="))
                 || (capability.eq_ignore_ascii_case("CONDSTORE") && known == "QRESYNC")
         };
         self.capabilities.retain(|known| !goes(known));
@@ -126,6 +141,48 @@ impl Behaviour {
     #[must_use]
     pub fn with_prefix(mut self, prefix: &str) -> Self {
         prefix.clone_into(&mut self.names.prefix);
+        self
+    }
+
+    /// Only these flags are kept, and with `any_keyword` all keywords; SELECT says so. What else
+    /// APPEND and STORE set is dropped without a word. A server that refuses is made by a fault on
+    /// [`Trigger::Flag`](crate::Trigger::Flag).
+    #[must_use]
+    pub fn with_permanent_flags(mut self, flags: &[&str], any_keyword: bool) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        self.permanent_flags = Some(PermanentFlags { flags, any_keyword });
+        self
+    }
+
+    /// Spells all names so that a client says: LIST shows a mailbox under another name than CREATE
+    /// asked for, and both are its names.
+    #[must_use]
+    pub fn with_spelling(mut self, spelling: Spelling) -> Self {
+        self.naming.spelling = Some(spelling);
+        self
+    }
+
+    /// Capital and small letters are the same in names: there is no `sent` beside `Sent`.
+    #[must_use]
+    pub fn with_names_in_any_case(mut self) -> Self {
+        self.naming.any_case = true;
+        self
+    }
+
+    /// No mailbox can be made whose name has one of these characters, or a level longer than so many
+    /// octets (in modified UTF-7).
+    #[must_use]
+    pub fn refusing_names(mut self, characters: &str, longest: Option<usize>) -> Self {
+        characters.clone_into(&mut self.naming.refused);
+        self.naming.longest = longest;
+        self
+    }
+
+    /// A mailbox is a file: it holds messages or has mailboxes below it, never both, as where mail
+    /// is kept in mbox files. A name with the delimiter at its end makes one that can have children.
+    #[must_use]
+    pub fn with_mailboxes_as_files(mut self) -> Self {
+        self.naming.files = true;
         self
     }
 
@@ -163,7 +220,25 @@ impl Behaviour {
         self.announces(capability) && !self.broken.iter().any(same)
     }
 
-    fn announces(&self, capability: &str) -> bool {
+    pub(crate) fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
+    pub(crate) fn permanent_flags(&self) -> Option<&PermanentFlags> {
+        self.permanent_flags.as_ref()
+    }
+
+    /// The largest message that any mailbox takes (RFC 7889): `APPENDLIMIT=n`.
+    pub(crate) fn append_limit(&self) -> Option<u64> {
+        self.capabilities.iter().find_map(|word| word.strip_prefix("APPENDLIMIT=")?.parse().ok())
+    }
+
+    /// Whether STATUS tells the largest message that a mailbox takes.
+    pub(crate) fn tells_append_limits(&self) -> bool {
+        self.append_limit().is_some() || self.announces("APPENDLIMIT")
+    }
+
+    pub(crate) fn announces(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|known| known.eq_ignore_ascii_case(capability))
     }
 

@@ -12,10 +12,11 @@
 //! let behaviour = Behaviour::modern().with_fault(fault);
 //! ```
 
-use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use message::Flags;
+
+use crate::effect::Effect;
 
 /// When a fault strikes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,24 @@ pub enum Trigger {
     Line(String),
     /// On LOGIN and AUTHENTICATE.
     Login,
+    /// On this command (its name in capitals) when it names this mailbox (as the store does).
+    Names(String, String),
     /// On a command with a set whose widest range spans more than so many numbers.
     Wider(u32),
+    /// On an APPEND after so many that went well in the same connection.
+    Appends(u32),
+    /// When APPEND announces a literal, before the server asks for it; a command that is refused
+    /// here is none for the other triggers.
+    Literal,
+    /// When APPEND sends a literal longer than this without being asked for it (RFC 7888).
+    Unasked(u64),
+    /// When APPEND gives a message that contains this text; once for each message. Empty: any
+    /// message.
+    Given(String),
+    /// When APPEND or STORE sets this flag or keyword; once for each message or STORE.
+    Flag(String),
+    /// When APPEND or STORE sets a keyword, whichever.
+    Keyword,
     /// When a FETCH comes to the message of this UID.
     Fetch(u32),
     /// When a FETCH comes to the message of this UID and sends octets of it.
@@ -38,134 +55,13 @@ pub enum Trigger {
     Sent(u64),
     /// When so many octets have been sent in all connections together.
     SentInAll(u64),
+    /// When so many octets have been received in one connection, before compression is undone:
+    /// what was whole by then is done and answered.
+    Received(u64),
+    /// When so many octets have been received in all connections together.
+    ReceivedInAll(u64),
     /// On each command.
     Always,
-}
-
-/// What the server does then.
-#[derive(Debug, Clone)]
-pub enum Effect {
-    /// Drops the connection; what was not sent yet is lost. Over TLS there is no close_notify.
-    Disconnect,
-    /// Does what was asked, but drops the connection when so many octets of the answer are sent.
-    /// With 0 it is done and nobody hears of it.
-    DisconnectAfter(u64),
-    /// Answers NO with this text (a code in brackets may come first), and does nothing. In the
-    /// middle of a FETCH: what came before is sent.
-    No(String),
-    /// As [`No`](Self::No), with BAD.
-    Bad(String),
-    /// Says BYE with this text and closes.
-    Bye(String),
-    /// Sends these octets in place of the whole answer; `{tag}` stands for the tag.
-    Instead(Vec<u8>),
-    /// Sends these octets before the answer.
-    Before(Vec<u8>),
-    /// Sends these octets right after the answer, in one segment with it: after STARTTLS, what an
-    /// attacker injects.
-    After(Vec<u8>),
-    /// Never answers, and reads on until the client goes.
-    Silence,
-    /// Sends so many octets of the answer at a time and waits at the gate after each.
-    Drip(usize, Gate),
-
-    /// The literal of a body is shorter than it says by so many octets.
-    ShortLiteral(u32),
-    /// The literal of a body is longer than it says by so many octets.
-    LongLiteral(u32),
-    /// RFC822.SIZE is this.
-    Size(u64),
-    /// EMAILID is this.
-    EmailId(String),
-    /// INTERNALDATE is this text.
-    Date(String),
-    /// The FETCH answer lacks this item.
-    Omit(Field),
-    /// This item of the FETCH answer is NIL.
-    Nil(Field),
-    /// The message is passed over as if it were not there.
-    Hide,
-    /// Its octets are these.
-    Content(Vec<u8>),
-    /// Its octets are others each time: a header field with a count comes first.
-    Rebuilt,
-    /// UID comes last in the FETCH answer, after the literal.
-    UidLast,
-    /// Each item comes in a FETCH answer of its own.
-    InPieces,
-    /// The FETCH answers come in descending order.
-    Descending,
-    /// Content that is only peeked at is marked as read all the same.
-    SetsSeen,
-
-    /// SEARCH finds no more than so many.
-    SearchLimit(usize),
-    /// SEARCH finds these as well.
-    SearchAlso(Vec<u32>),
-
-    /// Only so many messages of a mailbox are shown, the newest, unless UIDONLY is enabled: what a
-    /// large provider does.
-    ShowsNewest(usize),
-
-    /// EXISTS of SELECT and MESSAGES of STATUS is this.
-    Exists(u32),
-    /// UIDVALIDITY is this, or is not said.
-    Validity(Option<u32>),
-    /// UIDVALIDITY is another each time.
-    ValidityChanges,
-    /// UIDNEXT is this, or is not said.
-    UidNext(Option<u32>),
-    /// HIGHESTMODSEQ is this (0: `[NOMODSEQ]`), or is not said.
-    HighestModSeq(Option<u64>),
-    /// VANISHED (EARLIER) of SELECT tells this set, whatever is true.
-    Vanished(String),
-}
-
-/// An item of a FETCH answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
-    /// UID
-    Uid,
-    /// FLAGS
-    Flags,
-    /// INTERNALDATE
-    InternalDate,
-    /// RFC822.SIZE
-    Size,
-    /// MODSEQ
-    ModSeq,
-    /// BODY\[…\], whole or in part
-    Body,
-}
-
-/// Where a dripping server waits until a test lets it go on.
-#[derive(Debug, Clone)]
-pub struct Gate(Arc<Semaphore>);
-
-impl Gate {
-    /// A closed gate.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(0)))
-    }
-
-    /// Lets so many steps pass, now or when they come.
-    pub fn open(&self, steps: usize) {
-        self.0.add_permits(steps.min(Semaphore::MAX_PERMITS / 4));
-    }
-
-    pub(crate) async fn pass(&self) {
-        // The semaphore is never closed; a failure would only mean to go on.
-        if let Ok(permit) = self.0.acquire().await {
-            permit.forget();
-        }
-    }
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +117,8 @@ impl Fault {
         Self { times: Times::From(n), ..self }
     }
 
-    /// Only while this mailbox (its name in the store) is open.
+    /// Only while this mailbox (its name in the store) is open; of what APPEND gives, only what is
+    /// given to it.
     #[must_use]
     pub fn in_mailbox(self, mailbox: &str) -> Self {
         Self { mailbox: Some(mailbox.to_owned()), ..self }
@@ -232,8 +129,27 @@ impl Fault {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event<'a> {
     Greeting,
-    Command { name: &'a str, line: &'a str, widest: u32 },
-    Message { uid: u32, with_body: bool },
+    Command {
+        name: &'a str,
+        line: &'a str,
+        /// The mailbox that it names, as the store does.
+        names: Option<&'a str>,
+        widest: u32,
+        /// APPENDs that went well in this connection.
+        appends: u32,
+    },
+    Literal {
+        length: u64,
+        unasked: bool,
+    },
+    Given {
+        bytes: &'a [u8],
+    },
+    Flags(&'a Flags),
+    Message {
+        uid: u32,
+        with_body: bool,
+    },
 }
 
 /// All faults of a server with their counts.
@@ -244,6 +160,7 @@ pub(crate) struct Script(Mutex<Play>);
 struct Play {
     faults: Vec<(Fault, u32)>,
     sent: u64,
+    received: u64,
 }
 
 impl Script {
@@ -257,7 +174,7 @@ impl Script {
     pub(crate) fn replace(&self, faults: &[Fault]) {
         let mut play = self.lock();
         play.faults = faults.iter().map(|fault| (fault.clone(), 0)).collect();
-        play.sent = 0;
+        (play.sent, play.received) = (0, 0);
     }
 
     fn lock(&self) -> MutexGuard<'_, Play> {
@@ -280,35 +197,57 @@ impl Script {
     }
 
     /// How many of `wanted` octets may be sent before the next fault that counts octets.
-    /// `sent` is what this connection has sent so far, `handled` the octets up to which its own
-    /// faults have struck.
+    /// `sent` is what this connection has sent so far.
     pub(crate) fn room(&self, sent: u64, wanted: u64) -> u64 {
-        let play = self.lock();
-        let mut room = wanted;
-        for (fault, _) in &play.faults {
-            match fault.when {
-                Trigger::Sent(at) if at > sent => room = room.min(at - sent),
-                Trigger::SentInAll(at) if at > play.sent => room = room.min(at - play.sent),
-                _ => {}
-            }
-        }
-        room
+        self.lock().room(Way::Out, sent, wanted)
     }
 
     /// Notes that `octets` were sent, `sent` with them in this connection; gives what strikes at
     /// this point. Octets are noted in the portions that [`room`](Self::room) gave.
     pub(crate) fn sent(&self, sent: u64, octets: u64) -> Vec<Effect> {
-        let mut play = self.lock();
-        play.sent += octets;
-        let in_all = play.sent;
+        self.lock().pass(Way::Out, sent, octets)
+    }
+
+    /// As [`room`](Self::room), of what is received.
+    pub(crate) fn room_to_receive(&self, received: u64, wanted: u64) -> u64 {
+        self.lock().room(Way::In, received, wanted)
+    }
+
+    /// As [`sent`](Self::sent), of what was received.
+    pub(crate) fn received(&self, received: u64, octets: u64) -> Vec<Effect> {
+        self.lock().pass(Way::In, received, octets)
+    }
+}
+
+/// Which way octets go.
+#[derive(Clone, Copy)]
+enum Way {
+    Out,
+    In,
+}
+
+impl Play {
+    fn in_all(&mut self, way: Way) -> &mut u64 {
+        match way {
+            Way::Out => &mut self.sent,
+            Way::In => &mut self.received,
+        }
+    }
+
+    fn room(&mut self, way: Way, here: u64, wanted: u64) -> u64 {
+        let in_all = *self.in_all(way);
+        let marks = self.faults.iter().filter_map(|(fault, _)| fault.when.mark(way));
+        let left = marks.filter_map(|(at, all)| at.checked_sub(if all { in_all } else { here }));
+        left.filter(|left| *left > 0).fold(wanted, u64::min)
+    }
+
+    fn pass(&mut self, way: Way, here: u64, octets: u64) -> Vec<Effect> {
+        *self.in_all(way) += octets;
+        let in_all = *self.in_all(way);
         let mut effects = Vec::new();
-        for (fault, count) in &mut play.faults {
-            let struck = match fault.when {
-                Trigger::Sent(at) => at == sent,
-                Trigger::SentInAll(at) => at == in_all,
-                _ => false,
-            };
-            if struck && octets > 0 {
+        for (fault, count) in &mut self.faults {
+            let Some((at, all)) = fault.when.mark(way) else { continue };
+            if octets > 0 && at == if all { in_all } else { here } {
                 *count = count.saturating_add(1);
                 if fault.times.meant(*count) {
                     effects.push(fault.what.clone());
@@ -320,6 +259,15 @@ impl Script {
 }
 
 impl Trigger {
+    /// The octet that it waits for, going this way, and whether it counts all connections.
+    fn mark(&self, way: Way) -> Option<(u64, bool)> {
+        match (self, way) {
+            (Self::Sent(at), Way::Out) | (Self::Received(at), Way::In) => Some((*at, false)),
+            (Self::SentInAll(at), Way::Out) | (Self::ReceivedInAll(at), Way::In) => Some((*at, true)),
+            _ => None,
+        }
+    }
+
     fn waits_for(&self, event: Event<'_>) -> bool {
         match (self, event) {
             (Self::Greeting, Event::Greeting) | (Self::Always, Event::Command { .. }) => true,
@@ -328,7 +276,20 @@ impl Trigger {
                 line.to_ascii_lowercase().contains(&wanted.to_ascii_lowercase())
             }
             (Self::Login, Event::Command { name, .. }) => matches!(name, "LOGIN" | "AUTHENTICATE"),
+            (Self::Names(command, mailbox), Event::Command { name, names, .. }) => {
+                command.eq_ignore_ascii_case(name) && names == Some(mailbox.as_str())
+            }
             (Self::Wider(limit), Event::Command { widest, .. }) => widest > *limit,
+            (Self::Appends(limit), Event::Command { name, appends, .. }) => {
+                name == "APPEND" && appends >= *limit
+            }
+            (Self::Literal, Event::Literal { .. }) => true,
+            (Self::Unasked(limit), Event::Literal { length, unasked }) => unasked && length > *limit,
+            (Self::Given(text), Event::Given { bytes }) => {
+                text.is_empty() || bytes.windows(text.len()).any(|window| window == text.as_bytes())
+            }
+            (Self::Flag(flag), Event::Flags(flags)) => flags.contains(flag),
+            (Self::Keyword, Event::Flags(flags)) => flags.iter().any(|flag| !flag.starts_with('\\')),
             (Self::Fetch(wanted), Event::Message { uid, .. }) => *wanted == uid,
             (Self::Body(wanted), Event::Message { uid, with_body }) => with_body && *wanted == uid,
             _ => false,
@@ -341,7 +302,7 @@ mod tests {
     use super::*;
 
     fn noop() -> Event<'static> {
-        Event::Command { name: "NOOP", line: "NOOP", widest: 0 }
+        Event::Command { name: "NOOP", line: "NOOP", names: None, widest: 0, appends: 0 }
     }
 
     #[test]
@@ -368,5 +329,6 @@ mod tests {
         assert_eq!(script.sent(5, 5).len(), 1);
         assert_eq!(script.room(5, 100), 5);
         assert_eq!(script.room(10, 100), 100);
+        assert_eq!(script.room_to_receive(0, 100), 100);
     }
 }

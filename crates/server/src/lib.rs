@@ -13,15 +13,18 @@
 //! * [`sample`] is mail to fill a store with, the same for the same seed.
 //!
 //! What it offers it does by the book (RFC 9051, 3501, 7162, 4315, 4731, 5258, 5819, 6154, 7888,
-//! 4978 and a few more); it is wrong only where a fault says so. It keeps nothing on disk. Whatever
+//! 7889, 9208, 4978 and a few more); it is wrong only where a fault says so. It keeps nothing on disk. Whatever
 //! a client sends is bounded by the table in `limits` and never makes it panic.
 
+mod alteration;
 mod arguments;
 mod behaviour;
+mod effect;
 mod fault;
 mod host;
 mod limits;
 mod names;
+mod naming;
 pub mod sample;
 mod section;
 mod server;
@@ -30,9 +33,12 @@ mod store;
 mod tls;
 mod wire;
 
+pub use alteration::Alteration;
 pub use behaviour::{Behaviour, Tls};
-pub use fault::{Effect, Fault, Field, Gate, Trigger};
+pub use effect::{Effect, Field, Gate};
+pub use fault::{Fault, Trigger};
 pub use host::Host;
+pub use naming::Spelling;
 pub use server::{Counts, Server};
 pub use store::{MailboxInfo, Snapshot, Store, StoreError, StoredMessage};
 pub use tls::{TlsConfig, TlsError, tls_config};

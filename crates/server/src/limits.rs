@@ -15,6 +15,10 @@ pub(crate) const MESSAGE: u64 = 256 << 20;
 /// All literals of one command together, for APPEND of many messages.
 pub(crate) const COMMAND_LITERALS: u64 = 512 << 20;
 
+/// A literal up to this length gets its memory when it is announced; a longer one as it comes, so
+/// that announcing costs nothing.
+pub(crate) const READ_IN_PLACE: usize = 4 << 20;
+
 /// Literals in one command.
 pub(crate) const LITERALS: usize = 4096;
 

@@ -74,6 +74,13 @@ impl Shared {
         }
     }
 
+    /// Whether the server says that it takes literals without being asked, and does not understand
+    /// them.
+    pub(crate) fn misses_unasked(&self) -> bool {
+        let broken = |capability| self.behaviour.announces(capability) && !self.behaviour.offers(capability);
+        !self.behaviour.offers("LITERAL+") && (broken("LITERAL+") || broken("LITERAL-"))
+    }
+
     /// Whether a literal of this length may come without being asked for (RFC 7888).
     pub(crate) fn takes_unasked(&self, length: u64) -> bool {
         let short = self.behaviour.offers("LITERAL-") || self.behaviour.offers("IMAP4rev2");

@@ -4,11 +4,13 @@
 //! gives the text of the tagged OK, or says by [`Stop`] why there is none. What others have done to
 //! the open mailbox is told between that data and the tagged answer.
 
+mod append;
 mod change;
 mod fetch;
 mod folders;
 mod list;
 mod login;
+mod quota;
 mod search;
 mod select;
 
@@ -17,11 +19,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::arguments::{Arguments, Malformed, Part};
 use crate::behaviour::Tls;
-use crate::fault::{Effect, Event};
+use crate::effect::Effect;
+use crate::fault::Event;
 use crate::limits;
 use crate::server::Shared;
-use crate::store::StoreError;
-use crate::wire::{Broken, Stream, Wire};
+use crate::store::{self, StoreError};
+use crate::wire::{Broken, Command, Stream, Wire};
+use append::Forgotten;
 use select::Selected;
 
 /// Why a command has no OK.
@@ -45,7 +49,7 @@ impl From<Broken> for Stop {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Gone => Self::Gone,
-            Broken::Abuse(what) => Self::Bye(what.to_owned()),
+            Broken::Abuse(what) => Self::Bye(what.into_owned()),
         }
     }
 }
@@ -56,7 +60,9 @@ impl From<StoreError> for Stop {
             StoreError::NoMailbox(_) | StoreError::NoUser(_) => "[NONEXISTENT] ",
             StoreError::Exists(_) => "[ALREADYEXISTS] ",
             StoreError::NoUidLeft(_) => "[LIMIT] ",
-            StoreError::NoMessage(_) | StoreError::Inbox => "[CANNOT] ",
+            StoreError::OverQuota => "[OVERQUOTA] ",
+            StoreError::TooLarge(_) => "[TOOBIG] ",
+            StoreError::NoMessage(_) | StoreError::Inbox | StoreError::Virtual(_) => "[CANNOT] ",
         };
         // The error quotes names with escapes, so that it is a single line.
         let text: String = error.to_string().chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
@@ -85,6 +91,9 @@ pub(crate) struct Session {
     deflated: bool,
     /// Faults that change what the current command answers.
     twists: Vec<Effect>,
+    /// APPENDs that went well.
+    appends: u32,
+    forgotten: Forgotten,
 }
 
 /// Serves one client until it goes.
@@ -99,6 +108,7 @@ impl Session {
     pub(crate) fn new(stream: Box<dyn Stream>, shared: Arc<Shared>) -> Self {
         Self {
             wire: Wire::new(stream, Arc::clone(&shared)),
+            forgotten: Forgotten::new(shared.store.clone()),
             shared,
             user: None,
             selected: None,
@@ -110,6 +120,7 @@ impl Session {
             encrypted: false,
             deflated: false,
             twists: Vec::new(),
+            appends: 0,
         }
     }
 
@@ -152,8 +163,8 @@ impl Session {
         }
         self.greet().await?;
         loop {
-            let parts = self.wire.command(self.user.is_some()).await?;
-            self.obey(parts).await?;
+            let command = self.wire.command(self.user.is_some()).await?;
+            self.obey(command).await?;
         }
     }
 
@@ -185,9 +196,9 @@ impl Session {
     }
 
     /// Takes one command and answers it.
-    async fn obey(&mut self, parts: Vec<Part>) -> Result<(), Stop> {
-        let text = text_of(&parts);
-        let mut arguments = Arguments::new(parts);
+    async fn obey(&mut self, command: Command) -> Result<(), Stop> {
+        let text = text_of(&command.parts);
+        let mut arguments = Arguments::new(command.parts);
         let tag = read_tag(&mut arguments).unwrap_or_else(|_| "*".to_owned());
         let Ok(name) = read_name(&mut arguments) else {
             self.shared.note(&text);
@@ -200,9 +211,20 @@ impl Session {
         };
         self.shared.note(&line);
         self.shared.count(|counts| counts.commands += 1);
+        if let Some(answer) = command.refused {
+            self.say(&format!("{tag} {answer}"));
+            return Ok(self.wire.flush().await?);
+        }
 
         let mailbox = self.selected.as_ref().map(Selected::text);
-        let event = Event::Command { name: &name, line: &line, widest: widest(&name, &line) };
+        let names = self.mailbox_ahead(&name, &arguments);
+        let event = Event::Command {
+            name: &name,
+            line: &line,
+            names: names.as_deref(),
+            widest: widest(&name, &line),
+            appends: self.appends,
+        };
         let mut done = None;
         let mut after = Vec::new();
         self.twists.clear();
@@ -309,13 +331,15 @@ impl Session {
             "UNSELECT" => self.unselect(arguments),
             "CLOSE" => self.close(arguments),
             "IDLE" => self.idle(arguments).await,
-            "APPEND" => self.append(arguments),
+            "APPEND" => self.append(arguments).await,
+            "GETQUOTA" => self.get_quota(arguments),
+            "GETQUOTAROOT" => self.get_quota_root(arguments),
             "SEARCH" => self.search(tag, arguments, false),
             "UID SEARCH" => self.search(tag, arguments, true),
             "FETCH" => self.fetch(arguments, false).await,
             "UID FETCH" => self.fetch(arguments, true).await,
-            "STORE" => self.store_flags(arguments, false),
-            "UID STORE" => self.store_flags(arguments, true),
+            "STORE" => self.store_flags(arguments, false).await,
+            "UID STORE" => self.store_flags(arguments, true).await,
             "EXPUNGE" => self.expunge(arguments, false),
             "UID EXPUNGE" => self.expunge(arguments, true),
             "COPY" => self.copy(arguments, false, false),
@@ -324,6 +348,29 @@ impl Session {
             "UID MOVE" => self.copy(arguments, true, true),
             _ => Err(Stop::Bad("unknown command".to_owned())),
         }
+    }
+}
+
+impl Session {
+    /// The mailbox that a command names first, as the store calls it; for faults.
+    fn mailbox_ahead(&self, name: &str, arguments: &Arguments) -> Option<String> {
+        const NAMING: [&str; 9] = [
+            "SELECT",
+            "EXAMINE",
+            "APPEND",
+            "CREATE",
+            "DELETE",
+            "RENAME",
+            "STATUS",
+            "SUBSCRIBE",
+            "UNSUBSCRIBE",
+        ];
+        if !NAMING.contains(&name) {
+            return None;
+        }
+        let wire = arguments.string_ahead()?;
+        let name = self.mailbox_name(&wire).ok()?;
+        Some(store::name_text(&store::fold_inbox(&name)))
     }
 }
 

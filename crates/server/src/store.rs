@@ -97,6 +97,15 @@ pub enum StoreError {
     /// INBOX can neither be deleted nor made.
     #[error("INBOX cannot be deleted")]
     Inbox,
+    /// The user's quota is used up.
+    #[error("no room is left for this")]
+    OverQuota,
+    /// The mailbox takes no message of this size.
+    #[error("mailbox {0:?} takes no message so large")]
+    TooLarge(String),
+    /// The mailbox shows what others hold, and holds nothing itself.
+    #[error("mailbox {0:?} is a view of others")]
+    Virtual(String),
     /// All 2³² − 1 UIDs of the mailbox are used up.
     #[error("no UID is left in mailbox {0:?}")]
     NoUidLeft(String),
@@ -129,6 +138,7 @@ impl Store {
                 password: password.to_owned(),
                 mailboxes,
                 subscribed: BTreeSet::from([b"INBOX".to_vec()]),
+                quota: None,
             };
             state.users.insert(user.to_owned(), user_state);
         });
@@ -176,6 +186,35 @@ impl Store {
     pub fn set_attributes(&self, user: &str, mailbox: &str, attributes: &[&str]) -> Result<(), StoreError> {
         self.change(user, mailbox, |mailbox| {
             mailbox.attributes = attributes.iter().map(|&attribute| attribute.to_owned()).collect();
+        })
+    }
+
+    /// The largest message that the mailbox takes, in octets (RFC 7889); `None`: any.
+    ///
+    /// # Errors
+    /// When there is no such mailbox.
+    pub fn set_append_limit(&self, user: &str, mailbox: &str, limit: Option<u64>) -> Result<(), StoreError> {
+        self.change(user, mailbox, |mailbox| mailbox.append_limit = limit)
+    }
+
+    /// Makes a mailbox a view: from now on it shows each message that is added to any other mailbox
+    /// of the user, equal ones once, and clients can give it none.
+    ///
+    /// # Errors
+    /// When there is no such mailbox.
+    pub fn make_virtual(&self, user: &str, mailbox: &str) -> Result<(), StoreError> {
+        self.change(user, mailbox, |mailbox| mailbox.is_virtual = true)
+    }
+
+    /// How many octets all messages of the user together may have; `None`: any number. What is there
+    /// already stays.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn set_quota(&self, user: &str, octets: Option<u64>) -> Result<(), StoreError> {
+        self.with(|state| {
+            state.user(user)?.quota = octets;
+            Ok(())
         })
     }
 
@@ -233,10 +272,7 @@ impl Store {
         let bytes = bytes.into();
         self.with(|state| {
             let name = state.raw_name(user, mailbox)?;
-            let found = state.mailbox(user, &name)?;
-            found
-                .append(flags.clone(), date.clone(), bytes)
-                .ok_or_else(|| StoreError::NoUidLeft(mailbox.to_owned()))
+            state.user(user)?.append(&name, flags.clone(), date.clone(), bytes)
         })
     }
 

@@ -4,6 +4,7 @@
 //! portions; here is where faults that count octets strike: cuts, drips, silence. Octets are
 //! counted as they are before compression and encryption.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::arguments::Part;
-use crate::fault::{Effect, Gate};
+use crate::effect::{Effect, Gate};
+use crate::fault::Event;
 use crate::limits;
 use crate::server::Shared;
 use crate::tls::TlsConfig;
@@ -26,7 +28,13 @@ pub(crate) enum Broken {
     /// The client has gone, or the server went on purpose.
     Gone,
     /// The client broke a limit or the framing; it is told so before it is sent away.
-    Abuse(&'static str),
+    Abuse(Cow<'static, str>),
+}
+
+impl Broken {
+    fn abuse(what: &'static str) -> Self {
+        Self::Abuse(Cow::Borrowed(what))
+    }
 }
 
 impl From<io::Error> for Broken {
@@ -48,10 +56,11 @@ enum Transport {
 }
 
 impl Transport {
-    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Adds what has come, at most so many octets, to the buffer; how many. 0 is the end.
+    async fn read(&mut self, buffer: &mut Vec<u8>, most: u64) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read(buffer).await,
-            Self::Tls(stream) => stream.read(buffer).await,
+            Self::Plain(stream) => stream.take(most).read_buf(buffer).await,
+            Self::Tls(stream) => stream.take(most).read_buf(buffer).await,
             Self::Gone => Ok(0),
         }
     }
@@ -87,9 +96,14 @@ pub(crate) struct Wire {
     transport: Transport,
     deflated: Option<Box<Deflated>>,
     input: Vec<u8>,
+    /// So much of the input has been taken.
+    taken: usize,
     /// What is to be sent next.
     pub(crate) out: Vec<u8>,
     sent: u64,
+    received: u64,
+    /// What strikes before more is received.
+    struck: Vec<Effect>,
     brake: Brake,
     shared: Arc<Shared>,
 }
@@ -100,8 +114,11 @@ impl Wire {
             transport: Transport::Plain(stream),
             deflated: None,
             input: Vec::new(),
+            taken: 0,
             out: Vec::new(),
             sent: 0,
+            received: 0,
+            struck: Vec::new(),
             brake: Brake::default(),
             shared,
         }
@@ -110,6 +127,7 @@ impl Wire {
     /// Takes up TLS; what the client sent before it counts for nothing (RFC 9051 §6.2.1).
     pub(crate) async fn start_tls(&mut self, config: TlsConfig) -> Result<(), Broken> {
         self.input.clear();
+        self.taken = 0;
         let Transport::Plain(stream) = std::mem::replace(&mut self.transport, Transport::Gone) else {
             return Err(Broken::Gone);
         };
@@ -120,6 +138,7 @@ impl Wire {
 
     /// Deflates both directions from here on (RFC 4978).
     pub(crate) fn start_deflate(&mut self) {
+        self.input.drain(..std::mem::take(&mut self.taken));
         self.deflated = Some(Box::new(Deflated {
             write: Compress::new(Compression::fast(), false),
             read: Decompress::new(false),
@@ -232,8 +251,10 @@ impl Wire {
 
     /// Says nothing more and reads on until the client goes.
     pub(crate) async fn fall_silent(&mut self) -> Broken {
-        let mut unheard = vec![0; limits::READ];
-        while self.transport.read(&mut unheard).await.is_ok_and(|octets| octets > 0) {}
+        let mut unheard = Vec::with_capacity(limits::READ);
+        while self.transport.read(&mut unheard, limits::READ as u64).await.is_ok_and(|octets| octets > 0) {
+            unheard.clear();
+        }
         Broken::Gone
     }
 
@@ -250,80 +271,124 @@ impl Wire {
         };
     }
 
-    /// Waits for more input.
+    /// Waits for more input. Can be given up and tried again.
     async fn fill(&mut self) -> Result<(), Broken> {
+        // What has been taken goes before the buffer grows: it is moved once for each portion.
+        self.input.drain(..std::mem::take(&mut self.taken));
         loop {
-            let start = self.input.len();
-            if let Some(deflated) = &mut self.deflated
-                && !deflated.waiting.is_empty()
-            {
-                self.input.reserve_exact(limits::READ);
-                let before = deflated.read.total_in();
-                let status = deflated
-                    .read
-                    .decompress_vec(&deflated.waiting, &mut self.input, FlushDecompress::None)
-                    .map_err(|_| Broken::Abuse("not a deflated stream"))?;
-                let taken = usize::try_from(deflated.read.total_in() - before).unwrap_or(usize::MAX);
-                deflated.waiting.drain(..taken.min(deflated.waiting.len()));
-                if self.input.len() > start {
-                    return Ok(());
-                }
-                if taken == 0 || status == Status::StreamEnd {
-                    return Err(Broken::Abuse("the deflated stream has ended"));
-                }
+            if self.inflate_some()? {
+                return Ok(());
             }
-            let mut buffer = vec![0; limits::READ];
-            let octets = self.transport.read(&mut buffer).await?;
+            while let Some(effect) = self.struck.pop() {
+                self.suffer(effect).await?;
+            }
+            let room = self.shared.script.room_to_receive(self.received, limits::READ as u64);
+            let buffer = match &mut self.deflated {
+                Some(deflated) => &mut deflated.waiting,
+                None => &mut self.input,
+            };
+            buffer.reserve(limits::READ);
+            let octets = self.transport.read(buffer, room).await? as u64;
             if octets == 0 {
                 return Err(Broken::Gone);
             }
-            self.shared.count(|counts| counts.octets_received += octets as u64);
-            match &mut self.deflated {
-                Some(deflated) => deflated.waiting.extend_from_slice(&buffer[..octets]),
-                None => {
-                    self.input.extend_from_slice(&buffer[..octets]);
-                    return Ok(());
-                }
+            self.received += octets;
+            self.shared.count(|counts| counts.octets_received += octets);
+            self.struck = self.shared.script.received(self.received, octets);
+            if self.deflated.is_none() {
+                return Ok(());
             }
         }
+    }
+
+    /// Inflates what has been received; whether anything came of it.
+    fn inflate_some(&mut self) -> Result<bool, Broken> {
+        let Some(deflated) = self.deflated.as_mut().filter(|deflated| !deflated.waiting.is_empty()) else {
+            return Ok(false);
+        };
+        let start = self.input.len();
+        self.input.reserve_exact(limits::READ);
+        let before = deflated.read.total_in();
+        let status = deflated
+            .read
+            .decompress_vec(&deflated.waiting, &mut self.input, FlushDecompress::None)
+            .map_err(|_| Broken::abuse("not a deflated stream"))?;
+        let taken = usize::try_from(deflated.read.total_in() - before).unwrap_or(usize::MAX);
+        deflated.waiting.drain(..taken.min(deflated.waiting.len()));
+        if self.input.len() > start {
+            return Ok(true);
+        }
+        if taken == 0 || status == Status::StreamEnd {
+            return Err(Broken::abuse("the deflated stream has ended"));
+        }
+        Ok(false)
     }
 
     /// A line without its end; a bare LF ends it, too. Can be given up and tried again.
     pub(crate) async fn line(&mut self, limit: usize) -> Result<Vec<u8>, Broken> {
         let mut searched = 0;
         loop {
-            if let Some(end) = self.input[searched..].iter().position(|&byte| byte == b'\n') {
-                let mut line: Vec<u8> = self.input.drain(..=searched + end).collect();
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
+            let waiting = &self.input[self.taken..];
+            if let Some(end) = waiting[searched..].iter().position(|&byte| byte == b'\n') {
+                let line = &waiting[..searched + end];
+                let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+                self.taken += searched + end + 1;
                 return Ok(line);
             }
-            searched = self.input.len();
+            searched = waiting.len();
             if searched > limit {
-                return Err(Broken::Abuse("line too long"));
+                return Err(Broken::abuse("line too long"));
             }
             self.fill().await?;
         }
     }
 
-    async fn octets(&mut self, length: u64) -> Result<Vec<u8>, Broken> {
-        let length = usize::try_from(length).map_err(|_| Broken::Abuse("literal too large"))?;
-        let mut octets = std::mem::take(&mut self.input);
-        while octets.len() < length {
-            self.fill().await?;
-            octets.append(&mut self.input);
+    /// The octets of a literal. Memory for a large one is taken as it comes, not as it is announced.
+    async fn octets(&mut self, length: u64) -> Result<Arc<[u8]>, Broken> {
+        let length = usize::try_from(length).map_err(|_| Broken::abuse("literal too large"))?;
+        if length > limits::READ_IN_PLACE {
+            let mut octets = Vec::with_capacity(limits::READ_IN_PLACE);
+            while octets.len() < length {
+                let portion = self.some_octets(length - octets.len()).await?;
+                octets.extend_from_slice(portion);
+            }
+            return Ok(octets.into());
         }
-        self.input = octets.split_off(length);
+        let mut octets: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+        let mut rest = Arc::get_mut(&mut octets).expect("nobody else has it yet");
+        while !rest.is_empty() {
+            let portion = self.some_octets(rest.len()).await?;
+            let (now, later) = rest.split_at_mut(portion.len());
+            now.copy_from_slice(portion);
+            rest = later;
+        }
         Ok(octets)
     }
 
+    /// Takes so many octets and keeps none of them.
+    async fn pass_over(&mut self, mut octets: u64) -> Result<(), Broken> {
+        while octets > 0 {
+            let most = usize::try_from(octets).unwrap_or(usize::MAX);
+            octets -= self.some_octets(most).await?.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// At least one octet and at most so many, of those that come next.
+    async fn some_octets(&mut self, most: usize) -> Result<&[u8], Broken> {
+        if self.taken == self.input.len() {
+            self.fill().await?;
+        }
+        let from = self.taken;
+        self.taken = self.input.len().min(from.saturating_add(most));
+        Ok(&self.input[from..self.taken])
+    }
+
     /// A command with its literals. `authenticated` decides how much is listened to.
-    pub(crate) async fn command(&mut self, authenticated: bool) -> Result<Vec<Part>, Broken> {
+    pub(crate) async fn command(&mut self, authenticated: bool) -> Result<Command, Broken> {
         let limit = if authenticated { limits::COMMAND_TEXT } else { limits::COMMAND_TEXT_BEFORE_LOGIN };
         let (mut text_left, mut literals_left) = (limit, limits::COMMAND_LITERALS);
-        let mut parts = Vec::new();
+        let mut command = Command::default();
         loop {
             let mut line = self.line(text_left).await?;
             text_left = text_left.saturating_sub(line.len());
@@ -331,37 +396,87 @@ impl Wire {
             if let Some(announced) = &announced {
                 line.truncate(announced.at);
             }
-            parts.push(Part::Text(line));
-            let Some(announced) = announced else { return Ok(parts) };
-            let limit =
-                if authenticated && is_append(&parts) { limits::MESSAGE } else { limits::SMALL_LITERAL };
-            if announced.length > limit.min(literals_left) || parts.len() > 2 * limits::LITERALS {
-                if announced.waits {
-                    self.refuse_literal(&parts).await?;
-                    parts.clear();
+            command.parts.push(Part::Text(line));
+            let Some(announced) = announced else { return Ok(command) };
+            let appends = authenticated && is_append(&command.parts);
+            let limit = if appends { limits::MESSAGE } else { limits::SMALL_LITERAL }.min(literals_left);
+            let too_many = announced.length > limit || command.parts.len() > 2 * limits::LITERALS;
+            if too_many && !announced.waits {
+                return Err(Broken::abuse("[TOOBIG] literal too large"));
+            }
+            if too_many {
+                command.refuse("NO [TOOBIG] literal too large");
+            } else {
+                self.judge_literal(&announced, appends, &mut command).await?;
+            }
+            literals_left = literals_left.saturating_sub(announced.length);
+            match (&command.refused, announced.waits) {
+                // It is not asked for, so the command ends here (RFC 9051 §4.3).
+                (Some(_), true) => return Ok(command),
+                (Some(_), false) => {
+                    self.pass_over(announced.length).await?;
                     continue;
                 }
-                return Err(Broken::Abuse("[TOOBIG] literal too large"));
+                (None, true) => {
+                    self.out.extend_from_slice(b"+ go ahead\r\n");
+                    self.flush().await?;
+                }
+                (None, false) => {}
             }
-            if announced.waits {
-                self.out.extend_from_slice(b"+ go ahead\r\n");
-                self.flush().await?;
-            } else if !self.shared.takes_unasked(announced.length) {
-                return Err(Broken::Abuse("LITERAL+ is not offered"));
+            if let Some(octets) = command.cut_in_literal {
+                self.pass_over(octets.min(announced.length)).await?;
+                return Err(self.cut().await);
             }
-            literals_left -= announced.length;
-            parts.push(Part::Literal(self.octets(announced.length).await?));
+            command.parts.push(Part::Literal(self.octets(announced.length).await?));
         }
     }
 
-    async fn refuse_literal(&mut self, parts: &[Part]) -> Result<(), Broken> {
-        let tag = match parts.first() {
-            Some(Part::Text(text)) => text.split(|&byte| byte == b' ').next().unwrap_or_default(),
-            _ => b"*",
-        };
-        self.out.extend_from_slice(tag);
-        self.out.extend_from_slice(b" NO [TOOBIG] literal too large\r\n");
-        self.flush().await
+    /// What the server thinks of a literal before it comes: notes in the command why it is refused,
+    /// or where the connection is to be cut.
+    async fn judge_literal(
+        &mut self,
+        announced: &Announcement,
+        appends: bool,
+        command: &mut Command,
+    ) -> Result<(), Broken> {
+        let (length, unasked) = (announced.length, !announced.waits);
+        if unasked && self.shared.misses_unasked() {
+            command.refuse("BAD what is {n+}");
+        } else if unasked && !self.shared.takes_unasked(length) {
+            return Err(Broken::abuse("LITERAL+ is not offered"));
+        }
+        if !appends {
+            return Ok(());
+        }
+        if self.shared.behaviour.append_limit().is_some_and(|limit| length > limit) {
+            command.refuse("NO [TOOBIG] no message may be so large here");
+        }
+        for effect in self.shared.script.strikes(Event::Literal { length, unasked }, None) {
+            match effect {
+                Effect::No(text) => command.refuse(&format!("NO {text}")),
+                Effect::Bad(text) => command.refuse(&format!("BAD {text}")),
+                Effect::Bye(text) => return Err(Broken::Abuse(text.into())),
+                Effect::DisconnectInLiteral(octets) => command.cut_in_literal = Some(octets),
+                other => self.suffer(other).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A command as it came.
+#[derive(Default)]
+pub(crate) struct Command {
+    pub(crate) parts: Vec<Part>,
+    /// Its answer without the tag, when a literal of it was refused. The parts are then not all.
+    pub(crate) refused: Option<String>,
+    cut_in_literal: Option<u64>,
+}
+
+impl Command {
+    /// The first reason counts.
+    fn refuse(&mut self, answer: &str) {
+        self.refused.get_or_insert_with(|| answer.to_owned());
     }
 }
 

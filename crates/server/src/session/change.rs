@@ -1,22 +1,13 @@
-//! What changes mail: APPEND, STORE, EXPUNGE, COPY and MOVE (RFC 9051 §6.3.12 and §6.4, RFC 3502,
-//! RFC 4315, RFC 6851, RFC 7162).
+//! What changes mail that is there: STORE, EXPUNGE, COPY and MOVE (RFC 9051 §6.4, RFC 4315, RFC 6851,
+//! RFC 7162).
 
-use std::sync::Arc;
-use std::time::SystemTime;
-
-use message::{Flags, InternalDate, Uid, UidSet};
+use message::{Flags, Uid, UidSet};
 
 use crate::arguments::Arguments;
 use crate::store::StoreError;
 
 use super::select::write_flags;
 use super::{Done, Session, Stop};
-
-struct Appended {
-    flags: Flags,
-    date: InternalDate,
-    bytes: Arc<[u8]>,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
@@ -26,77 +17,7 @@ enum How {
 }
 
 impl Session {
-    /// APPEND of one message, or of several where MULTIAPPEND is offered: all or none.
-    pub(super) fn append(&mut self, arguments: &mut Arguments) -> Done {
-        let user = self.user()?;
-        arguments.space()?;
-        let wire = arguments.string()?;
-        let mut given = Vec::new();
-        while given.is_empty() || !arguments.is_empty() {
-            arguments.space()?;
-            given.push(self.read_appended(arguments)?);
-        }
-        if given.len() > 1 {
-            self.needs("MULTIAPPEND")?;
-        }
-        let name = self.mailbox_name(&wire)?;
-        let count = given.len() as u64;
-        let added = self.shared.store.with(|state| -> Result<_, Stop> {
-            let mailbox = match state.mailbox(&user, &name) {
-                Ok(mailbox) if mailbox.is_selectable() => mailbox,
-                _ => return Err(Stop::No("[TRYCREATE] no such mailbox".to_owned())),
-            };
-            let left = (u64::from(u32::MAX) + 1).saturating_sub(mailbox.uid_next);
-            if left < count {
-                return Err(StoreError::NoUidLeft(crate::store::name_text(&name)).into());
-            }
-            let add = |message: Appended| mailbox.append(message.flags, message.date, message.bytes);
-            let uids: UidSet = given.into_iter().filter_map(add).collect();
-            Ok((mailbox.validity, uids))
-        });
-        let (validity, uids) = added?;
-        self.shared.count(|counts| counts.appended += count);
-        if !self.offers("UIDPLUS") && !self.offers("IMAP4rev2") {
-            return Ok("APPEND done".to_owned());
-        }
-        Ok(format!("[APPENDUID {validity} {uids}] APPEND done"))
-    }
-
-    fn read_appended(&self, arguments: &mut Arguments) -> Result<Appended, Stop> {
-        let mut flags = Flags::new();
-        if arguments.peek() == Some(b'(') {
-            flags = arguments.flags()?;
-            arguments.space()?;
-        }
-        let mut date = None;
-        if arguments.peek() == Some(b'"') {
-            date = Some(InternalDate::parse(&String::from_utf8_lossy(&arguments.string()?)));
-            if date.as_ref().is_some_and(|date| date.unix().is_none()) {
-                return Err(Stop::Bad("not a date".to_owned()));
-            }
-            arguments.space()?;
-        }
-        let wrapped = matches!(arguments.peek(), Some(b'U' | b'u'));
-        if wrapped {
-            self.needs("UTF8=ACCEPT")?;
-            if arguments.keyword()? != "UTF8" {
-                return Err(Stop::Bad("expected a message".to_owned()));
-            }
-            arguments.space()?;
-            arguments.expect(b'(')?;
-        }
-        arguments.eat(b'~');
-        let bytes: Arc<[u8]> = arguments.literal()?.into();
-        if wrapped {
-            arguments.expect(b')')?;
-        }
-        if bytes.is_empty() {
-            return Err(Stop::No("[CANNOT] a message is not empty".to_owned()));
-        }
-        Ok(Appended { flags, date: date.unwrap_or_else(now), bytes })
-    }
-
-    pub(super) fn store_flags(&mut self, arguments: &mut Arguments, by_uid: bool) -> Done {
+    pub(super) async fn store_flags(&mut self, arguments: &mut Arguments, by_uid: bool) -> Done {
         arguments.space()?;
         let set = arguments.set()?;
         arguments.space()?;
@@ -113,6 +34,9 @@ impl Session {
         let given = arguments.flags()?;
         arguments.end()?;
         self.must_write()?;
+        let mailbox = self.selected()?.text();
+        self.suffer_flags(&given, &mailbox).await?;
+        let given = self.kept(&given);
         let uids = self.selected()?.resolve(&set, by_uid)?;
         let (condstore, uid_only, mut out) = (self.condstore, self.uid_only, Vec::new());
         let modified = self.in_mailbox(true, |mailbox, selected| {
@@ -219,13 +143,17 @@ impl Session {
         })?;
         let from: UidSet = sources.iter().map(|message| message.uid).collect();
         let (validity, to) = self.shared.store.with(|state| -> Result<_, Stop> {
-            let target = state
-                .mailbox(&user, &name)
-                .map_err(|_| Stop::No("[TRYCREATE] no such mailbox".to_owned()))?;
-            let copy =
-                |message: crate::store::Message| target.append(message.flags, message.date, message.bytes);
-            let to: UidSet = sources.into_iter().filter_map(copy).collect();
-            Ok((target.validity, to))
+            let user = state.user(&user)?;
+            let sizes: Vec<u64> = sources.iter().map(|message| message.bytes.len() as u64).collect();
+            user.takes(&name, &sizes).map_err(|error| match error {
+                StoreError::NoMailbox(_) => Stop::No("[TRYCREATE] no such mailbox".to_owned()),
+                other => other.into(),
+            })?;
+            let mut to = UidSet::new();
+            for message in sources {
+                to.insert(user.append(&name, message.flags, message.date, message.bytes)?);
+            }
+            Ok((user.mailboxes[&name].validity, to))
         })?;
         let code = match from.is_empty() || !self.offers("UIDPLUS") {
             true => String::new(),
@@ -248,10 +176,4 @@ fn combine(old: &Flags, how: How, given: &Flags) -> Flags {
         How::Add => old.iter().chain(given.iter()).collect(),
         How::Remove => old.iter().filter(|flag| !given.contains(flag)).collect(),
     }
-}
-
-/// A message given without a date was received now (RFC 9051 §6.3.12).
-fn now() -> InternalDate {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    InternalDate::from_unix(i64::try_from(since_1970.as_secs()).unwrap_or(0), 0)
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use message::Uid;
 
 use crate::arguments::Arguments;
-use crate::fault::{Effect, Event, Field};
+use crate::effect::{Effect, Field};
+use crate::fault::Event;
 use crate::limits;
 use crate::section::Section;
 use crate::store::Message;

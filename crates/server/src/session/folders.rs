@@ -1,14 +1,17 @@
 //! Mailboxes as a whole: NAMESPACE, STATUS, CREATE, DELETE, RENAME, subscriptions (RFC 9051 §6.3).
 
+use std::collections::BTreeMap;
+
 use crate::arguments::Arguments;
+use crate::effect::Effect;
 use crate::names;
-use crate::store::Mailbox;
+use crate::store::{self, DELIMITER, Mailbox};
 
 use super::select::Facts;
 use super::{Done, Session, Stop};
 
 /// What STATUS can be asked.
-pub(super) const STATUS_ITEMS: [&str; 9] = [
+pub(super) const STATUS_ITEMS: [&str; 10] = [
     "MESSAGES",
     "RECENT",
     "UIDNEXT",
@@ -18,13 +21,35 @@ pub(super) const STATUS_ITEMS: [&str; 9] = [
     "SIZE",
     "HIGHESTMODSEQ",
     "MAILBOXID",
+    "APPENDLIMIT",
 ];
 
 impl Session {
     /// The name in the store, for one from the wire.
     pub(super) fn mailbox_name(&self, wire: &[u8]) -> Result<Vec<u8>, Stop> {
         let name = self.shared.behaviour.names().store_name(wire, self.utf8);
-        name.ok_or_else(|| Stop::No("[NONEXISTENT] no such mailbox can be here".to_owned()))
+        let name = name.ok_or_else(|| Stop::No("[NONEXISTENT] no such mailbox can be here".to_owned()))?;
+        let naming = self.shared.behaviour.naming();
+        let name = naming.spelling.as_ref().map_or(name.clone(), |spelling| spelling.spell(&name));
+        Ok(if naming.any_case { self.known_in_any_case(name) } else { name })
+    }
+
+    /// The name with as many of its levels, from the top, as a mailbox has them that differs from it
+    /// in case only.
+    fn known_in_any_case(&self, name: Vec<u8>) -> Vec<u8> {
+        let Some(user) = &self.user else { return name };
+        let folded = |name: &[u8]| store::name_text(name).to_lowercase();
+        let cuts = name.iter().enumerate().filter(|(_, byte)| **byte == DELIMITER).map(|(at, _)| at);
+        let cuts: Vec<usize> = cuts.chain([name.len()]).collect();
+        let known = self.shared.store.look(|state| {
+            let mailboxes = &state.user(user).ok()?.mailboxes;
+            cuts.iter().rev().find_map(|&cut| {
+                let wanted = folded(&name[..cut]);
+                let known = mailboxes.keys().find(|known| folded(known) == wanted)?;
+                Some([known.as_slice(), &name[cut..]].concat())
+            })
+        });
+        known.unwrap_or(name)
     }
 
     fn only_mailbox(&self, arguments: &mut Arguments) -> Result<Vec<u8>, Stop> {
@@ -82,6 +107,9 @@ impl Session {
                 "MAILBOXID" => self.needs("OBJECTID")?,
                 "SIZE" if !self.offers("IMAP4rev2") => self.needs("STATUS=SIZE")?,
                 "DELETED" => self.needs("IMAP4rev2")?,
+                "APPENDLIMIT" if !self.shared.behaviour.tells_append_limits() => {
+                    self.needs("APPENDLIMIT")?;
+                }
                 known if STATUS_ITEMS.contains(&known) => {}
                 _ => return Err(Stop::Bad("unknown status item".to_owned())),
             }
@@ -105,6 +133,11 @@ impl Session {
                 "DELETED" => Some(with("\\Deleted") as u64),
                 "SIZE" => Some(mailbox.messages.iter().map(|message| message.bytes.len() as u64).sum()),
                 "HIGHESTMODSEQ" => facts.modseq,
+                "APPENDLIMIT" => {
+                    let limit = mailbox.append_limit.or(self.shared.behaviour.append_limit());
+                    told.push(limit.map_or("APPENDLIMIT NIL".to_owned(), |limit| format!("{item} {limit}")));
+                    None
+                }
                 _ => {
                     told.push(format!("MAILBOXID ({})", mailbox.id));
                     None
@@ -128,12 +161,31 @@ impl Session {
             special = self.create_parameters(arguments)?;
         }
         arguments.end()?;
-        let Ok(name) = self.mailbox_name(&wire) else {
+        if !self.utf8 && !wire.is_ascii() {
+            return Err(Stop::Bad("octets above 127 in a name (RFC 3501 5.1.3)".to_owned()));
+        }
+        let Ok(mut name) = self.mailbox_name(&wire) else {
             return Err(Stop::No("[CANNOT] no mailbox can have this name here".to_owned()));
         };
+        for twist in &self.twists {
+            if let Effect::Spells(spelling) = twist {
+                name = spelling.spell(&name);
+            }
+        }
+        if let Some(why) = self.shared.behaviour.naming().refuses(&name) {
+            return Err(Stop::No(format!("[CANNOT] {why}")));
+        }
+        let delimiter = self.shared.behaviour.names().delimiter;
+        let for_children = delimiter.is_some() && wire.last().copied() == delimiter;
+        let files = self.shared.behaviour.naming().files;
         let id = self.shared.store.with(|state| {
+            let there = &state.user(&user)?.mailboxes;
+            may_lie_there(there, &name, files)?;
             let mailbox = state.create(&user, &name)?;
             mailbox.special_use = special;
+            if files && for_children {
+                mailbox.attributes.push("\\Noselect".to_owned());
+            }
             Ok::<String, Stop>(mailbox.id.clone())
         })?;
         Ok(if self.offers("OBJECTID") {
@@ -191,6 +243,23 @@ impl Session {
         })?;
         Ok(if subscribed { "SUBSCRIBE done" } else { "UNSUBSCRIBE done" }.to_owned())
     }
+}
+
+/// Whether a mailbox of this name can lie where it would lie. Where mailboxes are `files`, one that
+/// holds messages has none below it.
+fn may_lie_there(there: &BTreeMap<Vec<u8>, Mailbox>, name: &[u8], files: bool) -> Result<(), Stop> {
+    for (at, _) in name.iter().enumerate().filter(|(_, byte)| **byte == DELIMITER) {
+        let Some(above) = there.get(&name[..at]) else { continue };
+        let closed = above.attributes.iter().any(|known| known.eq_ignore_ascii_case("\\Noinferiors"));
+        if closed || (files && above.is_selectable()) {
+            return Err(Stop::No("[CANNOT] the mailbox above can have none below it".to_owned()));
+        }
+    }
+    let below = [name, &[DELIMITER]].concat();
+    if files && there.keys().any(|other| other.starts_with(&below)) {
+        return Err(Stop::No("[ALREADYEXISTS] this holds mailboxes and no messages".to_owned()));
+    }
+    Ok(())
 }
 
 /// `"/"` or NIL.

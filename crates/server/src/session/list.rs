@@ -139,6 +139,9 @@ impl Session {
         let has_levels = self.shared.behaviour.names().delimiter.is_some();
         for (name, mailbox) in &user.mailboxes {
             let mut attributes = mailbox.attributes.clone();
+            if self.shared.behaviour.naming().files && mailbox.is_selectable() {
+                attributes.push("\\NoInferiors".to_owned());
+            }
             attributes.extend(mailbox.special_use.clone().filter(|_| self.offers("SPECIAL-USE")));
             found.insert(name.clone(), Found { attributes, selectable: mailbox.is_selectable() });
         }
@@ -161,7 +164,8 @@ impl Session {
             if question.tells_subscribed && user.subscribed.contains(name) {
                 found.attributes.push("\\Subscribed".to_owned());
             }
-            if question.tells_children && has_levels {
+            let childless = found.attributes.iter().any(|known| known.eq_ignore_ascii_case("\\NoInferiors"));
+            if question.tells_children && has_levels && !childless {
                 // Below a prefix, INBOX is what all others lie in.
                 let above_all = prefixed && name == b"INBOX" && user.mailboxes.len() > 1;
                 let children =

@@ -4,7 +4,7 @@
 use message::{Uid, UidSet};
 
 use crate::arguments::{Arguments, SequenceSet};
-use crate::fault::Effect;
+use crate::effect::Effect;
 use crate::section::Section;
 use crate::store::Message;
 

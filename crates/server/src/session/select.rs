@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use message::{Flags, Uid, UidSet};
 
 use crate::arguments::{Arguments, SequenceSet};
-use crate::fault::Effect;
+use crate::effect::Effect;
 use crate::limits;
 use crate::store::{self, Mailbox, State};
 
@@ -201,7 +201,7 @@ impl Session {
         say(format!("* FLAGS ({flags})"));
         match read_only {
             true => say("* OK [PERMANENTFLAGS ()] nothing can be changed".to_owned()),
-            false => say(format!("* OK [PERMANENTFLAGS ({flags} \\*)] flags that are kept")),
+            false => say(format!("* OK [PERMANENTFLAGS ({})] flags that are kept", self.permanent(&flags))),
         }
         let facts = Facts::of(mailbox, &self.twists, self.most_shown());
         say(format!("* {} EXISTS", facts.exists));
@@ -224,6 +224,13 @@ impl Session {
         if self.offers("OBJECTID") {
             say(format!("* OK [MAILBOXID ({})] object id", mailbox.id));
         }
+    }
+
+    /// What PERMANENTFLAGS tells, of a mailbox with these flags.
+    fn permanent(&self, flags: &str) -> String {
+        let Some(permanent) = self.shared.behaviour.permanent_flags() else { return format!("{flags} \\*") };
+        let star = permanent.any_keyword.then(|| "\\*".to_owned());
+        permanent.flags.iter().cloned().chain(star).collect::<Vec<_>>().join(" ")
     }
 
     fn resync(&self, mailbox: &Mailbox, since: &Since, out: &mut Vec<u8>) {
@@ -327,7 +334,9 @@ impl Selected {
             self.answered.clear();
             return news;
         }
-        let gone: Vec<(usize, Uid)> = self.lost(mailbox);
+        // A client that adds message after message is not to cost the square of their number.
+        let stirred = mailbox.stirred > self.told || self.owes_expunges;
+        let gone: Vec<(usize, Uid)> = if stirred { self.lost(mailbox) } else { Vec::new() };
         if with_expunges {
             if by_uid && !gone.is_empty() {
                 let set: UidSet = gone.iter().map(|&(_, uid)| uid).collect();
@@ -344,7 +353,7 @@ impl Selected {
         self.owes_expunges = !with_expunges && !gone.is_empty();
         let last = self.known.last().copied();
         let first_new = mailbox.messages.partition_point(|message| Some(message.uid) <= last);
-        for message in &mailbox.messages[..first_new] {
+        for message in mailbox.messages[..first_new].iter().filter(|_| stirred) {
             let told =
                 message.modseq <= self.told || self.answered.get(&message.uid) == Some(&message.modseq);
             if !told {

@@ -25,9 +25,15 @@ pub(crate) struct Mailbox {
     /// One more than the largest UID when all are used up.
     pub(crate) uid_next: u64,
     pub(crate) modseq: u64,
+    /// The last change that was none by adding: what came before it may have changed or gone.
+    pub(crate) stirred: u64,
     pub(crate) special_use: Option<String>,
     pub(crate) attributes: Vec<String>,
     pub(crate) messages: Vec<Message>,
+    /// The largest message that it takes.
+    pub(crate) append_limit: Option<u64>,
+    /// It shows what others hold.
+    pub(crate) is_virtual: bool,
     /// What is gone, and when it went.
     expunged: Vec<(u64, Uid)>,
 }
@@ -39,9 +45,12 @@ impl Mailbox {
             validity: number,
             uid_next: 1,
             modseq: 1,
+            stirred: 1,
             special_use: None,
             attributes: Vec::new(),
             messages: Vec::new(),
+            append_limit: None,
+            is_virtual: false,
             expunged: Vec::new(),
         }
     }
@@ -56,6 +65,7 @@ impl Mailbox {
 
     fn step(&mut self) -> u64 {
         self.modseq += 1;
+        self.stirred = self.modseq;
         self.modseq
     }
 
@@ -75,7 +85,8 @@ impl Mailbox {
     pub(crate) fn append(&mut self, flags: Flags, date: InternalDate, bytes: Arc<[u8]>) -> Option<Uid> {
         let uid = u32::try_from(self.uid_next).ok().and_then(Uid::new)?;
         self.uid_next += 1;
-        let modseq = self.step();
+        self.modseq += 1;
+        let modseq = self.modseq;
         self.messages.push(Message { uid, flags, date, bytes, modseq });
         Some(uid)
     }

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use message::mailbox::encode_modified_utf7;
-use message::{MailboxName, NameEncoding};
+use message::{Flags, InternalDate, MailboxName, NameEncoding, Uid};
 
 use super::mailbox::Mailbox;
 use super::{DELIMITER, StoreError};
@@ -26,6 +27,58 @@ pub(crate) struct User {
     pub(crate) mailboxes: BTreeMap<Vec<u8>, Mailbox>,
     /// Raw names; a subscription outlives its mailbox (RFC 9051 §6.3.7).
     pub(crate) subscribed: BTreeSet<Vec<u8>>,
+    /// In octets.
+    pub(crate) quota: Option<u64>,
+}
+
+impl User {
+    /// Adds a message to a mailbox, and to the views of all mailboxes.
+    pub(crate) fn append(
+        &mut self,
+        name: &[u8],
+        flags: Flags,
+        date: InternalDate,
+        bytes: Arc<[u8]>,
+    ) -> Result<Uid, StoreError> {
+        let missing = || StoreError::NoMailbox(name_text(name));
+        if !self.mailboxes.contains_key(name) {
+            return Err(missing());
+        }
+        for (_, view) in self.mailboxes.iter_mut().filter(|(other, view)| view.is_virtual && *other != name) {
+            if view.messages.iter().all(|message| message.bytes != bytes) {
+                // A view whose UIDs are used up shows no more; nothing is lost by it.
+                let _ = view.append(flags.clone(), date.clone(), Arc::clone(&bytes));
+            }
+        }
+        let mailbox = self.mailboxes.get_mut(name).ok_or_else(missing)?;
+        mailbox.append(flags, date, bytes).ok_or_else(|| StoreError::NoUidLeft(name_text(name)))
+    }
+
+    /// The octets of all messages, those that views show left out.
+    pub(crate) fn octets(&self) -> u64 {
+        let mailboxes = self.mailboxes.values().filter(|mailbox| !mailbox.is_virtual);
+        mailboxes.flat_map(|mailbox| &mailbox.messages).map(|message| message.bytes.len() as u64).sum()
+    }
+
+    /// Whether the mailbox takes messages from clients, these many octets each.
+    pub(crate) fn takes(&self, name: &[u8], sizes: &[u64]) -> Result<(), StoreError> {
+        let mailbox = self.mailboxes.get(name).ok_or_else(|| StoreError::NoMailbox(name_text(name)))?;
+        if mailbox.is_virtual {
+            return Err(StoreError::Virtual(name_text(name)));
+        }
+        let left = (u64::from(u32::MAX) + 1).saturating_sub(mailbox.uid_next);
+        if left < sizes.len() as u64 {
+            return Err(StoreError::NoUidLeft(name_text(name)));
+        }
+        if mailbox.append_limit.is_some_and(|limit| sizes.iter().any(|size| *size > limit)) {
+            return Err(StoreError::TooLarge(name_text(name)));
+        }
+        let needed = sizes.iter().fold(0, |sum: u64, size| sum.saturating_add(*size));
+        match self.quota {
+            Some(quota) if self.octets().saturating_add(needed) > quota => Err(StoreError::OverQuota),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl State {
@@ -41,6 +94,11 @@ impl State {
 
     pub(crate) fn first_user(&self) -> Option<String> {
         self.users.keys().next().cloned()
+    }
+
+    /// All mailboxes of all users.
+    pub(crate) fn mailboxes_mut(&mut self) -> impl Iterator<Item = &mut Mailbox> {
+        self.users.values_mut().flat_map(|user| user.mailboxes.values_mut())
     }
 
     pub(crate) fn user(&mut self, user: &str) -> Result<&mut User, StoreError> {
