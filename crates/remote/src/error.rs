@@ -163,6 +163,14 @@ pub enum Error {
         /// Its beginning, escaped.
         excerpt: String,
     },
+    /// The server answers what was not asked, after messages were sent to it.
+    #[error(
+        "the server lost step while messages were added ({heard}): it may have read octets of a message as commands; connection dropped"
+    )]
+    OutOfStep {
+        /// What it said, escaped.
+        heard: String,
+    },
     /// The connection was given up earlier; a new one is needed.
     #[error("the connection was given up before")]
     GivenUp,
@@ -190,7 +198,7 @@ impl Error {
                 Some(limit @ Kind::Limit { .. }) => limit,
                 _ => Kind::Refused,
             },
-            Self::Bound { .. } | Self::Malformed { .. } => Kind::Protocol,
+            Self::Bound { .. } | Self::Malformed { .. } | Self::OutOfStep { .. } => Kind::Protocol,
         }
     }
 

@@ -3,10 +3,11 @@
 //! What comes from a server is hostile until read: [`Limits`] bounds all of it, and nothing a
 //! server says makes this crate panic, allocate without bound, wait for ever, or send a password
 //! over a connection that is not as private as [`Endpoint::security`] wants it. This crate knows
-//! nothing of archives, and no command in it changes a mailbox.
+//! nothing of archives, and no command in it takes anything out of a mailbox.
 //!
 //! * [`Endpoint`], [`Credentials`]: where, and as whom.
 //! * [`imap::Session`]: one connection, logged in; lists, opens read-only, fetches.
+//! * [`imap::Target`]: one connection that may add mail to what is there.
 //! * [`Error`], [`Kind`]: what went wrong in words, and what to do about it.
 //! * [`Limits`]: every bound, in one table.
 //! * [`Network`]: what connections are made through; [`Internet`] outside tests.

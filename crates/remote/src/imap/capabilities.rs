@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::command::Literals;
+
 /// What the server announced after the login. What IMAP4rev2 includes counts as announced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,6 +39,20 @@ pub struct Capabilities {
     pub uidplus: bool,
     /// Literals without leave (RFC 7888).
     pub literal_plus: bool,
+    /// Literals of at most 4,096 octets without leave (RFC 7888 §5).
+    pub literal_minus: bool,
+    /// Several messages in one APPEND (RFC 3502).
+    pub multiappend: bool,
+    /// Literals that may hold NUL (RFC 3516).
+    pub binary: bool,
+    /// The largest message that APPEND takes anywhere, in octets (RFC 7889).
+    pub append_limit: Option<u64>,
+    /// Each mailbox has its own such limit, which STATUS tells (RFC 7889).
+    pub append_limit_by_mailbox: bool,
+    /// How much may be stored (RFC 9208, RFC 2087).
+    pub quota: bool,
+    /// Special uses can be given to new mailboxes (RFC 6154 §3).
+    pub create_special_use: bool,
     /// Gmail's own extensions.
     pub gmail: bool,
 }
@@ -66,6 +82,13 @@ impl Capabilities {
             unselect: rev2 || has("UNSELECT"),
             uidplus: rev2 || has("UIDPLUS"),
             literal_plus: has("LITERAL+"),
+            literal_minus: rev2 || has("LITERAL-"),
+            multiappend: has("MULTIAPPEND"),
+            binary: rev2 || has("BINARY"),
+            append_limit: words.iter().find_map(|word| word.strip_prefix("APPENDLIMIT=")?.parse().ok()),
+            append_limit_by_mailbox: has("APPENDLIMIT"),
+            quota: has("QUOTA"),
+            create_special_use: has("CREATE-SPECIAL-USE"),
             gmail: has("X-GM-EXT-1"),
             words,
         }
@@ -75,6 +98,15 @@ impl Capabilities {
     #[must_use]
     pub fn has(&self, word: &str) -> bool {
         self.words.contains(word)
+    }
+
+    /// Which literals the server takes without being asked.
+    pub(crate) fn literals(&self) -> Literals {
+        match (self.literal_plus, self.literal_minus) {
+            (true, _) => Literals::All,
+            (false, true) => Literals::Small,
+            (false, false) => Literals::Synchronising,
+        }
     }
 
     /// The ways to log in that were announced, for errors.

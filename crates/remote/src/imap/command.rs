@@ -8,6 +8,32 @@ use std::fmt;
 use message::{MailboxName, UidSet};
 use secrecy::zeroize::Zeroize;
 
+/// Which literals may be sent without the server's leave (RFC 7888).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Literals {
+    /// None.
+    #[default]
+    Synchronising,
+    /// LITERAL-: small ones.
+    Small,
+    /// LITERAL+: all.
+    All,
+}
+
+impl Literals {
+    /// The largest literal that LITERAL- lets through without leave (RFC 7888 §5).
+    const SMALL: usize = 4096;
+
+    /// Whether a literal of so many octets needs no leave.
+    pub(crate) fn at_once(self, length: usize) -> bool {
+        match self {
+            Self::Synchronising => false,
+            Self::Small => length <= Self::SMALL,
+            Self::All => true,
+        }
+    }
+}
+
 /// A command without its tag.
 pub(crate) struct Command {
     /// Text before, between and after the literals: always one more than there are literals.
@@ -69,13 +95,21 @@ impl Command {
         self
     }
 
+    pub(crate) fn has_literals(&self) -> bool {
+        !self.literals.is_empty()
+    }
+
+    pub(crate) fn text_before_literals(&self) -> &[u8] {
+        &self.texts[0]
+    }
+
     fn last(&mut self) -> &mut Vec<u8> {
         self.texts.last_mut().expect("a command begins with a text and gets one after each literal")
     }
 
     /// What goes out in one piece each, the server's leave awaited in between when its literals
-    /// synchronise. `plus`: it takes literals without being asked (RFC 7888).
-    pub(crate) fn pieces(&self, tag: &str, plus: bool) -> Vec<Vec<u8>> {
+    /// synchronise.
+    pub(crate) fn pieces(&self, tag: &str, literals: Literals) -> Vec<Vec<u8>> {
         let mut pieces = vec![format!("{tag} ").into_bytes()];
         for (index, text) in self.texts.iter().enumerate() {
             let piece = pieces.last_mut().expect("begun with one");
@@ -84,6 +118,7 @@ impl Command {
                 piece.extend_from_slice(b"\r\n");
                 break;
             };
+            let plus = literals.at_once(literal.len());
             let sign = if plus { "+" } else { "" };
             piece.extend_from_slice(format!("{{{}{sign}}}\r\n", literal.len()).as_bytes());
             if plus {
@@ -123,24 +158,30 @@ impl fmt::Display for Command {
 mod tests {
     use super::*;
 
-    fn wire(command: &Command, plus: bool) -> Vec<String> {
-        command.pieces("r1", plus).into_iter().map(|piece| String::from_utf8(piece).unwrap()).collect()
+    fn wire(command: &Command, literals: Literals) -> Vec<String> {
+        command.pieces("r1", literals).into_iter().map(|piece| String::from_utf8(piece).unwrap()).collect()
     }
 
     #[test]
     fn strings_are_quoted_or_sent_as_literals() {
         let quoted = Command::new("EXAMINE").string(br#"a "b" \c"#).text(" (CONDSTORE)");
-        assert_eq!(wire(&quoted, false), ["r1 EXAMINE \"a \\\"b\\\" \\\\c\" (CONDSTORE)\r\n"]);
-        assert_eq!(wire(&Command::new("EXAMINE").string(b""), false), ["r1 EXAMINE \"\"\r\n"]);
+        assert_eq!(
+            wire(&quoted, Literals::Synchronising),
+            ["r1 EXAMINE \"a \\\"b\\\" \\\\c\" (CONDSTORE)\r\n"]
+        );
+        assert_eq!(
+            wire(&Command::new("EXAMINE").string(b""), Literals::Synchronising),
+            ["r1 EXAMINE \"\"\r\n"]
+        );
         let literal = Command::new("LOGIN").string("ü\n".as_bytes()).string(b"x");
-        assert_eq!(wire(&literal, false), ["r1 LOGIN {3}\r\n", "ü\n \"x\"\r\n"]);
-        assert_eq!(wire(&literal, true), ["r1 LOGIN {3+}\r\nü\n \"x\"\r\n"]);
+        assert_eq!(wire(&literal, Literals::Synchronising), ["r1 LOGIN {3}\r\n", "ü\n \"x\"\r\n"]);
+        assert_eq!(wire(&literal, Literals::All), ["r1 LOGIN {3+}\r\nü\n \"x\"\r\n"]);
     }
 
     #[test]
     fn s1_secrets_are_not_shown() {
         let login = Command::new("LOGIN").string(b"me").secret().string(b"hunter2");
         assert_eq!(login.to_string(), "LOGIN \"me\"…");
-        assert_eq!(wire(&login, false), ["r1 LOGIN \"me\" \"hunter2\"\r\n"]);
+        assert_eq!(wire(&login, Literals::Synchronising), ["r1 LOGIN \"me\" \"hunter2\"\r\n"]);
     }
 }

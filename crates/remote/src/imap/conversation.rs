@@ -3,18 +3,23 @@
 //! Completions, status responses and continuations are read by async-imap (through the
 //! [`Guard`]); mailbox data come beside, as [`Data`]. Commands are written by us, straight to the
 //! guard: they need literals and pipelining, and async-imap would log what it sends, passwords
-//! included.
+//! included. How they go out is in `writing`.
+
+mod writing;
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use async_imap::Client;
+use async_imap::imap_proto::rfc4315::UidSetMember;
 use async_imap::imap_proto::{Capability, Outcome, Response, ResponseCode, Status as ProtoStatus};
 use bytes::Bytes;
+use message::escape::escape;
 use tokio::io::AsyncWriteExt;
 
-use super::command::Command;
+use super::command::{Command, Literals};
 use super::data::Data;
 use super::frame::Frame;
 use super::guard::Guard;
@@ -24,6 +29,8 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::net::Transport;
 use crate::net::meter::Counters;
+
+pub(crate) use writing::Sent;
 
 /// The number of a command; on the wire `r` and the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +80,16 @@ pub(crate) enum Code {
     HighestModSeq(u64),
     ReadOnly,
     ReadWrite,
+    /// The flags that can be kept here (RFC 9051 §7.1).
+    PermanentFlags(Vec<String>),
+    /// UIDVALIDITY, and the UIDs of the messages in their order (RFC 4315 §3).
+    AppendUid(u32, Vec<RangeInclusive<u32>>),
     /// Any other: its first word in capitals, and what follows.
     Other(String, String),
 }
 
 impl Answer {
-    fn new(outcome: &Outcome<'_>) -> Self {
+    pub(super) fn new(outcome: &Outcome<'_>) -> Self {
         let mut text = outcome.information.as_deref().unwrap_or_default();
         let code = match &outcome.code {
             Some(ResponseCode::Capabilities(list)) => {
@@ -91,6 +102,13 @@ impl Answer {
             Some(ResponseCode::ReadWrite) => Some(Code::ReadWrite),
             Some(ResponseCode::Alert) => Some(Code::Other("ALERT".to_owned(), String::new())),
             Some(ResponseCode::TryCreate) => Some(Code::Other("TRYCREATE".to_owned(), String::new())),
+            Some(ResponseCode::Parse) => Some(Code::Other("PARSE".to_owned(), String::new())),
+            Some(ResponseCode::PermanentFlags(flags)) => {
+                Some(Code::PermanentFlags(flags.iter().map(|flag| flag.clone().into_owned()).collect()))
+            }
+            Some(ResponseCode::AppendUid(validity, uids)) => {
+                Some(Code::AppendUid(*validity, uids.iter().map(range).collect()))
+            }
             Some(_) => None,
             // Codes that imap-proto does not know stand in the text.
             None => {
@@ -101,6 +119,11 @@ impl Answer {
                     match word.to_ascii_uppercase() {
                         word if word == "CAPABILITY" => {
                             Code::Capability(rest.split(' ').map(str::to_ascii_uppercase).collect())
+                        }
+                        // Flags that imap-proto does not take for flags: with octets beyond ASCII.
+                        word if word == "PERMANENTFLAGS" => {
+                            let flags = rest.split([' ', '(', ')']).filter(|flag| !flag.is_empty());
+                            Code::PermanentFlags(flags.map(str::to_owned).collect())
                         }
                         word => Code::Other(word, rest.to_owned()),
                     }
@@ -131,6 +154,13 @@ fn capability(capability: &Capability<'_>) -> String {
     }
 }
 
+fn range(member: &UidSetMember) -> RangeInclusive<u32> {
+    match member {
+        UidSetMember::UidRange(range) => range.clone(),
+        UidSetMember::Uid(uid) => *uid..=*uid,
+    }
+}
+
 /// One connection's talk.
 #[derive(Debug)]
 pub(crate) struct Conversation {
@@ -139,10 +169,14 @@ pub(crate) struct Conversation {
     /// Commands without an answer yet, oldest first.
     open: Vec<Tag>,
     round_trips: u64,
-    /// Events that came while a literal waited for its leave.
+    /// Events that came while we were writing, or while a literal waited for its leave.
     early: VecDeque<Event>,
-    /// Literals may be sent without leave (LITERAL+).
-    pub(crate) literal_plus: bool,
+    /// Which literals may be sent without leave.
+    pub(crate) literals: Literals,
+    /// A command has gone out in part, and its rest has not: nothing can be said any more.
+    torn: bool,
+    /// Messages have been sent: whatever shows that their octets were read as commands is an error.
+    strict: bool,
     /// We have said LOGOUT: BYE is an answer now.
     leaving: bool,
     /// Since the last completion.
@@ -150,9 +184,6 @@ pub(crate) struct Conversation {
     octets: u64,
     limits: Limits,
 }
-
-/// Events that may come before the server lets us go on with a literal.
-const MOST_EARLY: usize = 10_000;
 
 impl Conversation {
     pub(crate) fn new(guard: Guard, limits: &Limits) -> Self {
@@ -162,7 +193,9 @@ impl Conversation {
             open: Vec::new(),
             round_trips: 0,
             early: VecDeque::new(),
-            literal_plus: false,
+            literals: Literals::Synchronising,
+            torn: false,
+            strict: false,
             leaving: false,
             responses: 0,
             octets: 0,
@@ -232,70 +265,6 @@ impl Conversation {
         }
     }
 
-    /// Sends a command; its answer comes as events.
-    pub(crate) async fn send(&mut self, command: &Command) -> Result<Tag, Error> {
-        self.last_tag = self.last_tag.wrapping_add(1);
-        let tag = Tag(self.last_tag);
-        tracing::trace!(tag = tag.0, %command, "sent");
-        if self.open.is_empty() {
-            self.round_trips += 1;
-        }
-        self.open.push(tag);
-        let pieces = command.pieces(&format!("r{}", tag.0), self.literal_plus);
-        for (index, piece) in pieces.into_iter().enumerate() {
-            let piece = secrecy::zeroize::Zeroizing::new(piece);
-            if index > 0 && !self.await_leave(tag).await? {
-                return Ok(tag);
-            }
-            self.write(&piece).await?;
-        }
-        Ok(tag)
-    }
-
-    /// Sends a line of an exchange that is under way (SASL).
-    pub(crate) async fn send_line(&mut self, line: &[u8]) -> Result<(), Error> {
-        self.round_trips += 1;
-        self.write(line).await
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let patience = self.limits.progress;
-        let guard = self.client.get_mut();
-        let writing = async {
-            guard.write_all(bytes).await?;
-            guard.flush().await
-        };
-        let written = tokio::time::timeout(patience, writing).await;
-        let received = self.counters().received();
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Error::Cut { received, cause: error.to_string() }),
-            Err(_) => Err(Error::Stalled { waited: patience, received, hint: "" }),
-        }
-    }
-
-    /// Waits for `+`. False: the command was refused before its literal.
-    async fn await_leave(&mut self, tag: Tag) -> Result<bool, Error> {
-        self.round_trips += 1;
-        loop {
-            let event = self.read().await?;
-            match event {
-                Event::Continue => return Ok(true),
-                Event::Done { tag: done, .. } if done == tag => {
-                    self.early.push_back(event);
-                    return Ok(false);
-                }
-                _ if self.early.len() >= MOST_EARLY => {
-                    return Err(Error::Bound {
-                        what: "endless data in place of a +",
-                        bound: MOST_EARLY as u64,
-                    });
-                }
-                _ => self.early.push_back(event),
-            }
-        }
-    }
-
     /// The next thing the server says.
     pub(crate) async fn next(&mut self) -> Result<Event, Error> {
         match self.early.pop_front() {
@@ -304,8 +273,18 @@ impl Conversation {
         }
     }
 
+    /// What has come already and was not asked for yet.
+    pub(crate) fn take_early(&mut self) -> Option<Event> {
+        self.early.pop_front()
+    }
+
     async fn read(&mut self) -> Result<Event, Error> {
-        match self.step().await? {
+        let step = self.step().await?;
+        self.event_of(step)
+    }
+
+    fn event_of(&self, step: Step) -> Result<Event, Error> {
+        match step {
             Step::Spoken(event) => Ok(event),
             Step::Raw(frame) => self.data(&frame).map(Event::Data),
         }
@@ -330,33 +309,26 @@ impl Conversation {
     /// One response, counted and held against the bounds.
     async fn step(&mut self) -> Result<Step, Error> {
         self.client.get_mut().begin_wait();
-        let client = &mut self.client;
-        let polled = std::future::poll_fn(|cx| {
-            // A new future each time: it keeps nothing between polls, all state is in the client.
-            if let Poll::Ready(response) = pin!(client.read_response()).poll(cx) {
-                return Poll::Ready(Polled::Spoken(response));
-            }
-            client.get_mut().take_data().map_or(Poll::Pending, |frame| Poll::Ready(Polled::Data(frame)))
-        })
-        .await;
+        std::future::poll_fn(|cx| self.poll_step(cx)).await
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Error>> {
+        // A new future each time: it keeps nothing between polls, all state is in the client.
+        let polled = pin!(self.client.read_response()).poll(cx);
         let response = match polled {
-            Polled::Data(frame) => {
+            Poll::Ready(Ok(Some(response))) => response,
+            Poll::Ready(Ok(None)) => return Poll::Ready(Err(self.failure("it ended"))),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(self.failure(&error.to_string()))),
+            Poll::Pending => {
+                let Some(frame) = self.client.get_mut().take_data() else { return Poll::Pending };
                 self.octets = self.octets.saturating_add(frame.len());
                 self.responses += 1;
-                self.check_bounds()?;
-                return Ok(Step::Raw(frame));
+                return Poll::Ready(self.check_bounds().map(|()| Step::Raw(frame)));
             }
-            Polled::Spoken(response) => response,
-        };
-        let response = match response {
-            Ok(Some(response)) => response,
-            Ok(None) => return Err(self.failure("it ended")),
-            Err(error) => return Err(self.failure(&error.to_string())),
         };
         self.responses += 1;
-        self.check_bounds()?;
-        let event = self.event(response.parsed())?;
-        Ok(Step::Spoken(event))
+        let event = self.check_bounds().and_then(|()| self.event(response.parsed()));
+        Poll::Ready(event.map(Step::Spoken))
     }
 
     fn check_bounds(&self) -> Result<(), Error> {
@@ -389,6 +361,9 @@ impl Conversation {
                 if status == Status::Bye && !self.leaving {
                     return Err(Error::Bye(answer.refusal()));
                 }
+                if status == Status::Bad && self.strict {
+                    return Err(Error::OutOfStep { heard: format!("BAD {}", answer.refusal()) });
+                }
                 if answer.word() == Some("ALERT") {
                     tracing::warn!(text = %answer.refusal(), "the server has a message for people");
                 }
@@ -398,6 +373,10 @@ impl Conversation {
                 let number = tag.0.strip_prefix('r').and_then(|number| number.parse().ok());
                 let tag = match number {
                     Some(number) if number <= self.last_tag => Tag(number),
+                    _ if self.strict => {
+                        let heard = format!("an answer to \"{}\", which was not sent", escape(&tag.0));
+                        return Err(Error::OutOfStep { heard });
+                    }
                     _ => match self.open.as_slice() {
                         [only] if tolerance::stands_for_ours(&tag.0) => *only,
                         _ => return Ok(Event::Data(Data::Other)),
@@ -434,11 +413,6 @@ impl Conversation {
             tracing::debug!(%error, "the farewell was cut short");
         }
     }
-}
-
-enum Polled<R> {
-    Spoken(R),
-    Data(Frame),
 }
 
 enum Step {

@@ -28,6 +28,7 @@ pub(crate) enum Data {
     Status(StatusLine),
     Esearch(Esearch),
     Namespace(Namespaces),
+    Quota(Vec<Resource>),
     Capability(Vec<String>),
     Enabled(Vec<String>),
     /// Not asked for, not understood, or not of interest.
@@ -75,6 +76,17 @@ pub(crate) struct StatusLine {
     pub(crate) uid_validity: Option<UidValidity>,
     pub(crate) highest_modseq: Option<ModSeq>,
     pub(crate) object_id: Option<String>,
+    /// The largest message that APPEND takes (RFC 7889).
+    pub(crate) append_limit: Option<u64>,
+}
+
+/// A resource of which a QUOTA response says how much is used and may be (RFC 9208 §4.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resource {
+    /// In capitals.
+    pub(crate) name: String,
+    pub(crate) used: u64,
+    pub(crate) limit: u64,
 }
 
 /// An ESEARCH response (RFC 4731).
@@ -91,6 +103,8 @@ pub(crate) struct Namespaces {
     pub(crate) personal: Vec<Vec<u8>>,
     /// Other users' and shared ones.
     pub(crate) outside: Vec<Vec<u8>>,
+    /// The delimiter of the first personal one.
+    pub(crate) delimiter: Option<u8>,
 }
 
 impl Data {
@@ -122,6 +136,7 @@ impl Data {
             b"STATUS" => StatusLine::parse(words).map(Self::Status),
             b"ESEARCH" => Esearch::parse(words).map(Self::Esearch),
             b"NAMESPACE" => Namespaces::parse(words).map(Self::Namespace),
+            b"QUOTA" => resources(words).map(Self::Quota),
             b"VANISHED" => vanished(words),
             b"CAPABILITY" => Ok(Self::Capability(capitals(words)?)),
             b"ENABLED" => Ok(Self::Enabled(capitals(words)?)),
@@ -138,6 +153,28 @@ fn capitals(mut words: Tokens<'_>) -> Result<Vec<String>, Unreadable> {
         }
     }
     Ok(capitals)
+}
+
+/// `root (STORAGE 10 512 MESSAGE 3 100)`.
+fn resources(mut words: Tokens<'_>) -> Result<Vec<Resource>, Unreadable> {
+    /// The RFCs know four.
+    const MOST: usize = 64;
+    let mut resources = Vec::new();
+    words.expect()?;
+    let mut atoms: Vec<Token<'_>> = Vec::new();
+    words.list(|word| {
+        if atoms.len() < 3 * MOST {
+            atoms.push(word);
+        }
+    })?;
+    for resource in atoms.chunks_exact(3) {
+        if let ([Token::Atom(name), ..], Some(used), Some(limit)) =
+            (resource, resource[1].number(), resource[2].number())
+        {
+            resources.push(Resource { name: text(name).to_ascii_uppercase(), used, limit });
+        }
+    }
+    Ok(resources)
 }
 
 fn vanished(mut words: Tokens<'_>) -> Result<Data, Unreadable> {
@@ -303,6 +340,8 @@ impl StatusLine {
             self.uid_validity = number32(&words.expect()?).and_then(UidValidity::new);
         } else if item.is("HIGHESTMODSEQ") {
             self.highest_modseq = words.expect()?.number().filter(|&number| number > 0).map(ModSeq);
+        } else if item.is("APPENDLIMIT") {
+            self.append_limit = words.expect()?.number();
         } else if item.is("MAILBOXID") {
             words.list(|id| self.object_id = id.string().map(|id| text(&id)))?;
         } else {
@@ -345,6 +384,7 @@ impl Namespaces {
             }
             let mut depth = 1u32;
             let mut first = false;
+            let mut second = false;
             while depth > 0 {
                 let token = words.expect()?;
                 match token {
@@ -356,8 +396,13 @@ impl Namespaces {
                             if group == 0 { &mut namespaces.personal } else { &mut namespaces.outside };
                         prefixes.push(prefix);
                     }
+                    _ if depth == 2 && second && group == 0 && namespaces.personal.len() == 1 => {
+                        namespaces.delimiter =
+                            token.string().and_then(|delimiter| delimiter.first().copied());
+                    }
                     _ => {}
                 }
+                second = first && token != Token::Open && depth == 2;
                 first = token == Token::Open && depth == 2;
             }
         }

@@ -17,6 +17,7 @@ use super::conversation::{Answer, Event, Status as Outcome, Tag};
 use super::data::{Body, Data, Row};
 use super::refusal::Refusal;
 use super::rows::{cut, is_cut_off, merge};
+use super::tolerance;
 use crate::error::Error;
 
 /// Which part of a message.
@@ -36,6 +37,8 @@ pub enum Part {
     },
     /// The header with the empty line that ends it.
     Header,
+    /// Of the header only the Message-ID fields, with the empty line that ends them.
+    Fields,
 }
 
 impl Part {
@@ -44,6 +47,7 @@ impl Part {
             Self::Whole | Self::Plain => "BODY.PEEK[]".to_owned(),
             Self::Slice { offset, length } => format!("BODY.PEEK[]<{offset}.{length}>"),
             Self::Header => "BODY.PEEK[HEADER]".to_owned(),
+            Self::Fields => "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]".to_owned(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Part {
                 body.section.is_empty() && body.origin == Some(offset) && length as u64 <= u64::from(most)
             }
             Self::Header => body.section == "HEADER" && body.origin.is_none(),
+            Self::Fields => tolerance::is_message_id_section(&body.section) && body.origin.is_none(),
         }
     }
 }

@@ -15,7 +15,6 @@ use super::command::Command;
 use super::conversation::{Event, Status as Outcome};
 use super::data::{Data, ListLine, Namespaces, StatusLine};
 use super::mailbox::Status;
-use super::refusal::Refusal;
 use crate::error::Error;
 
 /// A mailbox as it is listed.
@@ -43,10 +42,6 @@ const SPECIAL_USES: [&str; 8] =
 /// Subscribed names that are not listed are looked up one by one; beyond this they count as
 /// mailboxes, so that none is missed for being many: opening them will show.
 const MOST_LOOKUPS: usize = 1_000;
-
-/// How servers without response codes say that there is no such mailbox, in small letters.
-const NO_SUCH_MAILBOX: [&str; 6] =
-    ["exist", "no such", "unknown mailbox", "not found", "unknown folder", "invalid folder"];
 
 /// What the answers to a listing say, until they are put together.
 #[derive(Default)]
@@ -231,7 +226,7 @@ impl Session {
     async fn look_up(&mut self, name: MailboxName) -> Result<Listed, Error> {
         match self.status(&name).await {
             Ok(status) => Ok(subscribed_only(name, Vec::new(), Some(status))),
-            Err(Error::Refused { refusal, .. }) if is_no_such_mailbox(&refusal) => {
+            Err(Error::Refused { refusal, .. }) if refusal.wants_create() => {
                 Ok(subscribed_only(name, vec!["\\NonExistent".to_owned()], None))
             }
             Err(Error::Refused { .. }) => Ok(subscribed_only(name, Vec::new(), None)),
@@ -249,15 +244,6 @@ fn subscribed_only(name: MailboxName, attributes: Vec<String>, status: Option<St
         subscribed: true,
         status,
         outside: false,
-    }
-}
-
-fn is_no_such_mailbox(refusal: &Refusal) -> bool {
-    let text = refusal.text.to_ascii_lowercase();
-    match refusal.code.as_deref() {
-        Some("NONEXISTENT" | "TRYCREATE") => true,
-        Some(_) => false,
-        None => NO_SUCH_MAILBOX.iter().any(|known| text.contains(known)),
     }
 }
 

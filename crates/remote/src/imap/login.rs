@@ -173,11 +173,11 @@ impl Session {
             Err(error) => return Err(error),
         }
         let (last_tag, round_trips) = (self.talk.last_tag(), self.talk.round_trips());
-        let literal_plus = self.talk.literal_plus;
+        let literals = self.talk.literals;
         let (transport, counters, early) = self.talk.into_parts();
         let guard = Guard::new(Box::new(Deflate::new(transport, early)), counters, &self.limits, false);
         self.talk = Conversation::new(guard, &self.limits).after(last_tag, round_trips);
-        self.talk.literal_plus = literal_plus;
+        self.talk.literals = literals;
         Ok(self)
     }
 }
@@ -264,7 +264,7 @@ impl<'a> Opening<'a> {
 
     fn know(&mut self, words: Vec<String>) {
         let capabilities = Capabilities::new(words);
-        self.talk.literal_plus = capabilities.literal_plus;
+        self.talk.literals = capabilities.literals();
         self.capabilities = Some(capabilities);
     }
 

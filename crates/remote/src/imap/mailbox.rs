@@ -108,6 +108,16 @@ impl Session {
     /// # Errors
     /// `Refused` when it cannot be opened; SELECT is never tried instead.
     pub async fn examine(&mut self, name: &MailboxName, since: Option<Since>) -> Result<Examined, Error> {
+        Ok(self.open_mailbox("EXAMINE", name, since).await?.0)
+    }
+
+    /// Opens a mailbox with this command; tells which flags can be kept in it, if the server does.
+    pub(super) async fn open_mailbox(
+        &mut self,
+        verb: &'static str,
+        name: &MailboxName,
+        since: Option<Since>,
+    ) -> Result<(Examined, Option<Vec<String>>), Error> {
         let option = match since {
             Some(Since { validity, modseq }) if self.capabilities.qresync => {
                 format!(" (QRESYNC ({validity} {}))", modseq.0)
@@ -115,32 +125,35 @@ impl Session {
             _ if self.capabilities.condstore => " (CONDSTORE)".to_owned(),
             _ => String::new(),
         };
-        match self.examine_with(name, &option, since).await {
+        match self.open_with(verb, name, &option, since).await {
             Err(Error::Refused { refusal, .. }) if !option.is_empty() => {
-                let examined = self.examine_with(name, "", None).await?;
+                let opened = self.open_with(verb, name, "", None).await?;
                 // It was the option, then.
-                tracing::warn!(%refusal, option = option.trim(), "EXAMINE with this option is refused; opened without");
-                Ok(examined)
+                tracing::warn!(%refusal, option = option.trim(), "{verb} with this option is refused; opened without");
+                Ok(opened)
             }
             result => result,
         }
     }
 
-    async fn examine_with(
+    async fn open_with(
         &mut self,
+        verb: &'static str,
         name: &MailboxName,
         option: &str,
         since: Option<Since>,
-    ) -> Result<Examined, Error> {
+    ) -> Result<(Examined, Option<Vec<String>>), Error> {
         let mut opening = Opening { most_changes: self.limits.changes, ..Opening::default() };
         self.exists = 0;
         self.uid_next = None;
-        let command = Command::new("EXAMINE").mailbox(name).text(option);
+        let command = Command::new(verb).mailbox(name).text(option);
         self.run(command, &mut |heard| opening.hear(heard)).await?;
         self.uid_next = opening.examined.uid_next;
         // Counted by the session too, with messages that left while it was opened.
         let exists = self.exists;
-        Ok(opening.finish(exists, option.starts_with(" (QRESYNC").then_some(since).flatten()))
+        let permanent_flags = opening.permanent_flags.take();
+        let examined = opening.finish(exists, option.starts_with(" (QRESYNC").then_some(since).flatten());
+        Ok((examined, permanent_flags))
     }
 
     /// How many messages the open mailbox has by now.
@@ -157,6 +170,7 @@ impl Session {
 #[derive(Default)]
 struct Opening {
     examined: Examined,
+    permanent_flags: Option<Vec<String>>,
     most_changes: usize,
     /// The answer is not to be trusted with what has vanished and changed.
     incomplete: bool,
@@ -192,6 +206,7 @@ impl Opening {
             }
             Some(Code::ReadOnly) => examined.read_write = false,
             Some(Code::ReadWrite) => examined.read_write = true,
+            Some(Code::PermanentFlags(flags)) => self.permanent_flags = Some(flags.clone()),
             Some(Code::Other(word, rest)) => match word.as_str() {
                 "MAILBOXID" => {
                     let id = rest.trim_start_matches('(').trim_end_matches(')');
@@ -201,11 +216,12 @@ impl Opening {
                 // What came before was about the mailbox that was open until now (RFC 7162 §3.2.11).
                 "CLOSED" => {
                     *examined = Examined::default();
+                    self.permanent_flags = None;
                     self.incomplete = false;
                 }
                 _ => {}
             },
-            Some(Code::Capability(_)) | None => {}
+            Some(Code::Capability(_) | Code::AppendUid(..)) | None => {}
         }
     }
 

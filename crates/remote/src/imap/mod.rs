@@ -1,13 +1,16 @@
 //! The IMAP client of a backup: reads everything, changes nothing (RFC 9051, and RFC 3501 servers).
 //!
 //! A [`Session`] is one connection, logged in. It lists mailboxes, opens them read-only (EXAMINE,
-//! never SELECT), and fetches with PEEK; no command that changes a mailbox can be formed here.
+//! never SELECT), and fetches with PEEK; no command that changes a mailbox can be formed with it. A
+//! restore has a [`Target`], which can add mail, make mailboxes and set flags; it has no command that
+//! takes anything away.
 //! From the socket upwards:
 //!
 //! * `frame` cuts octets into responses; `guard` bounds and times them, hands the conversation to
 //!   async-imap and takes mailbox data out; `conversation` sends commands and gives events.
 //! * `tokens` and `data` read mailbox data; `tolerance` holds what we forgive.
 //! * `login` makes a session; `list`, `mailbox`, `rows` and `fetch` are what it can do.
+//! * `target` is what can be added.
 //!
 //! After any error but `Error::Refused`, or when a call was dropped half-way, the connection is of no
 //! more use; a new session goes on where this one was.
@@ -28,6 +31,7 @@ mod login;
 mod mailbox;
 pub(crate) mod refusal;
 mod rows;
+mod target;
 mod tokens;
 mod tolerance;
 
@@ -54,6 +58,10 @@ pub use list::Listed;
 pub use mailbox::{Examined, Since, Status};
 pub use refusal::Refusal;
 pub use rows::{FlagChange, Surveyed};
+pub use target::{
+    AppendId, AppendStyle, Appended, Namespace, Outgoing, PermanentFlags, Quota, Selected, Target,
+    sendable_date, sendable_flags,
+};
 
 use crate::error::Error;
 use crate::limits::Limits;
@@ -105,14 +113,18 @@ impl Session {
 
     /// Says goodbye, for a few seconds at most. Nothing depends on its success.
     pub async fn logout(self) {
-        if !self.given_up && self.talk.in_flight() == 0 {
+        if self.check().is_ok() {
             self.talk.leave().await;
         }
     }
 
     /// The connection is in step: every answer that was due has been read.
     fn check(&self) -> Result<(), Error> {
-        if self.given_up || self.talk.in_flight() > 0 { Err(Error::GivenUp) } else { Ok(()) }
+        if self.given_up || self.talk.is_torn() || self.talk.in_flight() > 0 {
+            Err(Error::GivenUp)
+        } else {
+            Ok(())
+        }
     }
 
     /// One command with its answer.
@@ -138,7 +150,12 @@ impl Session {
     /// The next event; what it says about the open mailbox is kept (it may come at any time).
     async fn next(&mut self) -> Result<Event, Error> {
         let event = self.talk.next().await?;
-        let gone = match &event {
+        self.note(&event);
+        Ok(event)
+    }
+
+    fn note(&mut self, event: &Event) {
+        let gone = match event {
             Event::Data(Data::Exists(exists)) => {
                 self.exists = *exists;
                 0
@@ -148,7 +165,6 @@ impl Session {
             _ => 0,
         };
         self.exists = self.exists.saturating_sub(u32::try_from(gone).unwrap_or(u32::MAX));
-        Ok(event)
     }
 }
 

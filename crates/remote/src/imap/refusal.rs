@@ -40,6 +40,34 @@ const LIMIT_TEXTS: [&str; 9] = [
 const PASSING_TEXTS: [&str; 5] =
     ["temporar", "unavailable", "internal error", "shutting down", "server error"];
 
+/// Words in texts that mean that an account is full.
+const FULL_TEXTS: [&str; 9] = [
+    "quota exceeded",
+    "exceeded quota",
+    "exceeds quota",
+    "over quota",
+    "overquota",
+    "is full",
+    "quota limit",
+    "out of storage",
+    "not enough space",
+];
+
+/// Words in texts that mean too much at once, and not too much in all.
+const THROTTLE_TEXTS: [&str; 4] = ["bandwidth", "rate limit", "[throttled]", "too many"];
+
+/// Words in texts that mean that a message is too large.
+const BIG_TEXTS: [&str; 6] =
+    ["too big", "too large", "maximum size", "size limit", "exceeds maximum message", "maximum message size"];
+
+/// How servers without response codes say that there is no such mailbox, in small letters.
+const NO_SUCH_MAILBOX: [&str; 6] =
+    ["exist", "no such", "unknown mailbox", "not found", "unknown folder", "invalid folder"];
+
+fn has_any(lower_text: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| lower_text.contains(known))
+}
+
 impl Refusal {
     pub(crate) fn new(code: Option<String>, text: &str) -> Self {
         const LENGTH: usize = 500;
@@ -61,10 +89,72 @@ impl Refusal {
             Some("UNAVAILABLE" | "INUSE" | "SERVERBUG") => return Some(Kind::Network),
             Some(_) | None => {}
         }
-        if LIMIT_TEXTS.iter().any(|known| text.contains(known)) {
+        if has_any(&text, &LIMIT_TEXTS) {
             return Some(Kind::Limit { wait: None });
         }
-        PASSING_TEXTS.iter().any(|known| text.contains(known)).then_some(Kind::Network)
+        has_any(&text, &PASSING_TEXTS).then_some(Kind::Network)
+    }
+
+    /// The account is full (RFC 9208 §4.3): nothing more can be added until someone makes room. Not so
+    /// when the server means octets over a line, and says how long to wait.
+    #[must_use]
+    pub fn is_over_quota(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        match self.code.as_deref() {
+            Some("OVERQUOTA") => true,
+            _ if told_wait(&text).is_some() || has_any(&text, &THROTTLE_TEXTS) => false,
+            _ => has_any(&text, &FULL_TEXTS),
+        }
+    }
+
+    /// This message is larger than the server takes (RFC 7889 §5, RFC 4469 §5); a smaller one may be
+    /// taken.
+    #[must_use]
+    pub fn is_too_big(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        self.code.as_deref() == Some("TOOBIG") || (!self.is_over_quota() && has_any(&text, &BIG_TEXTS))
+    }
+
+    /// There is no such mailbox, but there can be (TRYCREATE, RFC 9051 §7.1).
+    #[must_use]
+    pub fn wants_create(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        match self.code.as_deref() {
+            Some("TRYCREATE" | "NONEXISTENT") => true,
+            Some(_) => false,
+            None => has_any(&text, &NO_SUCH_MAILBOX),
+        }
+    }
+
+    /// There is such a mailbox already (RFC 5530).
+    #[must_use]
+    pub fn already_exists(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        match self.code.as_deref() {
+            Some("ALREADYEXISTS") => true,
+            Some(_) => false,
+            None => text.contains("exist") && !has_any(&text, &["not exist", "n't exist", "nonexist"]),
+        }
+    }
+
+    /// It can never be done, whatever the user does (CANNOT, RFC 5530).
+    #[must_use]
+    pub fn is_impossible(&self) -> bool {
+        self.code.as_deref() == Some("CANNOT")
+    }
+
+    /// The text speaks of flags or keywords: without them the message may be taken.
+    #[must_use]
+    pub fn speaks_of_flags(&self) -> bool {
+        has_any(&self.text.to_ascii_lowercase(), &["flag", "keyword"])
+    }
+
+    /// The text speaks of a date: with another the message may be taken.
+    #[must_use]
+    pub fn speaks_of_date(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+        words.any(|word| matches!(word, "date" | "internaldate" | "datetime" | "time"))
     }
 
     /// What people usually have to do when a login is refused in these words.

@@ -10,6 +10,7 @@
 //! | UIDs of a set unsorted, doubled, ranges with the larger end first | the set |
 //! | mailbox names with blanks and without quotes in LIST and STATUS | the name |
 //! | LIST that cannot be read at all | a mailbox of that raw name, so that it is missed by name |
+//! | `HEADER.FIELDS` with blanks or quotes of its own | the section that was asked for |
 //! | FETCH items that nobody asked for, blanks where none belong | passed over |
 
 use message::{Uid, UidSet};
@@ -87,6 +88,12 @@ pub(crate) fn uid_set(text: &[u8]) -> Option<UidSet> {
         set.insert_range(first..=last);
     }
     Some(set)
+}
+
+/// Whether a section, in capitals, is `HEADER.FIELDS (MESSAGE-ID)`, however it is spelt.
+pub(crate) fn is_message_id_section(section: &str) -> bool {
+    let spelt = section.bytes().filter(|byte| !matches!(byte, b' ' | b'"'));
+    spelt.eq(b"HEADER.FIELDS(MESSAGE-ID)".iter().copied())
 }
 
 /// The name in what follows the delimiter of a LIST response, when it stands there without quotes:

@@ -123,7 +123,7 @@ impl FetchSink for Answers {
                 self.starts.insert(delivery.uid, delivery.bytes.to_vec());
             }
             // Shorter than asked for: no beginning of a message of the size that was told.
-            Part::Slice { .. } | Part::Whole | Part::Plain => {}
+            Part::Slice { .. } | Part::Whole | Part::Plain | Part::Fields => {}
         }
         ControlFlow::Continue(())
     }
