@@ -29,7 +29,7 @@ pub use ledger::{FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
 pub use pull::{Job, PullLimits, probe, pull, pull_in};
 pub use restore::{
     FolderReport, Refused, Remark, RestoreJob, RestoreLimits, RestoreOutcome, RestoreProgress, RestoreReport,
-    RestoreTotals, TargetReport, Verify,
+    RestoreTotals, TargetReport, Verify, restore, restore_in,
 };
 pub use retry::Patience;
 pub use surroundings::{Chance, Clock, Dice, Progress, Stop, Surroundings, SystemClock, Time};

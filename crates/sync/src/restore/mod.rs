@@ -1,15 +1,48 @@
 //! Giving mail back: an account's folders, as they were at a moment, to an IMAP server; and the proof.
+//!
+//! [`restore`] is the door. Inside, `places` finds where folders land, and `account` lets several of them
+//! go at a time; `steps` is one folder from the first look to the proof; `look` finds out what of ours a
+//! mailbox has, by the rules of `pairing`; `append` sends what it lacks, and `attempt` says what to try
+//! with a message that the server does not want; `proof` compares and reports.
+//!
+//! The rule that must never break: a message counts as proven only when the target, read over another
+//! connection than the one that sent it, shows it with its content, flags and received date. And the
+//! other one: nothing on a target is ever deleted or replaced. There is no code path for it.
+//!
+//! The archive is read on the calling thread; the network has a thread of its own.
 
+mod account;
+mod append;
+mod attempt;
+mod error;
+mod folder;
+mod likeness;
+mod line;
+mod look;
+mod names;
+mod pairing;
+mod places;
+mod proof;
+mod reader;
 mod report;
+mod roles;
+mod steps;
+mod wanted;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
-use archive::{MailboxId, When};
+use archive::{Archive, MailboxId, When};
 use message::UidSet;
 use remote::{Credentials, Endpoint};
 
 use crate::filter::FolderFilter;
+use crate::ledger::rfc3339;
+use crate::pull::words_of;
 use crate::retry::Patience;
+use crate::surroundings::{Clock, Stop, Surroundings};
+use error::RestoreError;
+use reader::Reader;
 pub use report::{FolderReport, Refused, Remark, RestoreOutcome, RestoreReport, RestoreTotals, TargetReport};
 
 /// What to give back, where to, and how.
@@ -35,7 +68,7 @@ pub struct RestoreJob {
     pub keep_flags: bool,
     /// Only say what would be done; nothing is changed.
     pub dry_run: bool,
-    /// So many folders at a time, at most.
+    /// So many folders at a time, at most; each takes two connections.
     pub connections: usize,
     /// The bounds.
     pub limits: RestoreLimits,
@@ -95,3 +128,138 @@ pub trait RestoreProgress: Send + Sync {
 
 /// Nobody watches.
 impl RestoreProgress for () {}
+
+/// What every part of a restore needs.
+struct Room<'a> {
+    job: &'a RestoreJob,
+    reader: Reader,
+    surroundings: Surroundings<'a>,
+    progress: &'a dyn RestoreProgress,
+    /// Another folder has met what ends the whole restore.
+    halted: Cell<bool>,
+    /// The server has asked us to slow down: one command at a time from now on.
+    throttled: Cell<bool>,
+}
+
+impl Room<'_> {
+    /// Whether there is a point in going on.
+    fn may_go_on(&self) -> Result<(), RestoreError> {
+        if self.surroundings.stop.requested() {
+            return Err(RestoreError::Stopped);
+        }
+        if self.halted.get() { Err(RestoreError::Halted) } else { Ok(()) }
+    }
+
+    fn slow_down(&self) {
+        self.throttled.set(true);
+    }
+
+    /// The bounds of a connection that is made now.
+    fn remote_limits(&self) -> remote::Limits {
+        let mut limits = self.job.limits.remote.clone();
+        if self.throttled.get() {
+            limits.commands_in_flight = 1;
+        }
+        limits
+    }
+
+    /// How many APPENDs may be under way.
+    fn appends_in_flight(&self) -> usize {
+        if self.throttled.get() { 1 } else { self.job.limits.remote.commands_in_flight }
+    }
+}
+
+/// Restores, and gives an account of it, whatever happens on the way. Run again it adds nothing twice.
+///
+/// The archive is read on the calling thread.
+pub fn restore(
+    archive: &Archive,
+    job: &RestoreJob,
+    clock: &dyn Clock,
+    progress: &dyn RestoreProgress,
+    stop: &Stop,
+) -> RestoreReport {
+    restore_in(Surroundings::here(clock, &(), stop), archive, job, progress)
+}
+
+/// [`restore`], in these surroundings (whose own watcher is not told anything).
+pub fn restore_in(
+    surroundings: Surroundings<'_>,
+    archive: &Archive,
+    job: &RestoreJob,
+    progress: &dyn RestoreProgress,
+) -> RestoreReport {
+    let clock = surroundings.clock;
+    let mut report = RestoreReport {
+        account: job.account.clone(),
+        target: TargetReport {
+            host: job.endpoint.host.clone(),
+            port: job.endpoint.port,
+            user: job.credentials.user.clone(),
+            ..TargetReport::default()
+        },
+        started: rfc3339(clock.unix_ms()),
+        finished: String::new(),
+        outcome: RestoreOutcome::Failed,
+        verify: job.verify.word(),
+        error: None,
+        warnings: Vec::new(),
+        totals: RestoreTotals::default(),
+        folders: Vec::new(),
+    };
+    let result = run(surroundings, archive, job, progress, &mut report);
+    report.totals = RestoreTotals::of(&report.folders);
+    report.outcome = outcome(job, &report, result.is_ok());
+    report.error = result.err().map(|error| error.to_string());
+    report.finished = rfc3339(clock.unix_ms());
+    report
+}
+
+fn run(
+    surroundings: Surroundings<'_>,
+    archive: &Archive,
+    job: &RestoreJob,
+    progress: &dyn RestoreProgress,
+    report: &mut RestoreReport,
+) -> Result<(), RestoreError> {
+    let (reader, queue) = Reader::new(surroundings.time);
+    let engine = move || {
+        let room = Room {
+            job,
+            reader,
+            surroundings,
+            progress,
+            halted: Cell::new(false),
+            throttled: Cell::new(false),
+        };
+        let runtime = surroundings.time.runtime();
+        let runtime = runtime.map_err(|error| RestoreError::Runtime(error.to_string()))?;
+        runtime.block_on(account::restore(&room, report))
+    };
+    std::thread::scope(|scope| {
+        let engine = scope.spawn(engine);
+        let view = archive.view();
+        while let Ok(task) = queue.recv() {
+            task(&view);
+        }
+        match engine.join() {
+            Ok(result) => result,
+            Err(panic) => Err(RestoreError::Panicked(words_of(panic.as_ref()))),
+        }
+    })
+}
+
+fn outcome(job: &RestoreJob, report: &RestoreReport, came_to_its_end: bool) -> RestoreOutcome {
+    let all = |is_well: fn(&FolderReport) -> bool| came_to_its_end && report.folders.iter().all(is_well);
+    if report.folders.is_empty() || report.folders.iter().all(|folder| folder.error.is_some()) {
+        RestoreOutcome::Failed
+    } else if job.dry_run && came_to_its_end {
+        RestoreOutcome::Planned
+    } else if job.verify == Verify::Off && all(FolderReport::is_taken) {
+        RestoreOutcome::Unproven
+    } else if job.verify != Verify::Off && all(FolderReport::is_proven) {
+        RestoreOutcome::Proven
+    } else {
+        RestoreOutcome::Partial
+    }
+}

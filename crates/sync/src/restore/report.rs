@@ -1,8 +1,8 @@
 //! The account that a restore gives of itself: per folder what was asked for, what the target had,
 //! what was added, what it would not take and why, and what was proven by reading it back.
 //!
-//! Counts are of messages, and each message asked for is in exactly one of `already_there`, `added`
-//! and `refused`. A message is `proven` when the target, read back after the last change, has it
+//! Counts are of messages, and each message asked for is in exactly one of `already_there`, `added`,
+//! `refused` and `not_sent`. A message is `proven` when the target, read back after the last change, has it
 //! with the same content, flags and received date; how the content was compared is `verify`. What is
 //! there but not exactly has a [`Remark`], and is not counted as proven. The JSON form is a contract
 //! (docs/json.md); texts are not escaped in it beyond what JSON asks for.
@@ -76,8 +76,10 @@ pub struct RestoreTotals {
     pub already_there: u64,
     /// Those that the target has taken; in a plan, those that would be sent.
     pub added: u64,
-    /// Those that are not on the target.
+    /// Those that the target did not take, or that the archive cannot give.
     pub refused: u64,
+    /// Those that were not tried, because the restore ended early.
+    pub not_sent: u64,
     /// Those that were found again, exact in all.
     pub proven: u64,
     /// Those of them whose bytes were all compared.
@@ -103,8 +105,10 @@ pub struct FolderReport {
     pub already_there: u64,
     /// Those that the target has taken; in a plan, those that would be sent.
     pub added: u64,
-    /// Those that are not on the target, and why.
+    /// Those that the target did not take, or that the archive cannot give, and why.
     pub refused: Vec<Refused>,
+    /// Those that were not tried, because the restore ended early.
+    pub not_sent: u64,
     /// Those that were found again, exact in all.
     pub proven: u64,
     /// Those of them whose bytes were all compared.
@@ -176,6 +180,7 @@ impl RestoreTotals {
             already_there: sum.already_there + folder.already_there,
             added: sum.added + folder.added,
             refused: sum.refused + folder.refused.len() as u64,
+            not_sent: sum.not_sent + folder.not_sent,
             proven: sum.proven + folder.proven,
             proven_by_bytes: sum.proven_by_bytes + folder.proven_by_bytes,
             flags_set: sum.flags_set + folder.flags_set,

@@ -112,6 +112,21 @@ impl Target {
         Ok(Selected { examined, permanent_flags: flags.map(PermanentFlags::new) })
     }
 
+    /// Closes the open mailbox without a change to it (RFC 3691). Where the server cannot, it stays open:
+    /// CLOSE would expunge what is marked as deleted.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn unselect(&mut self) -> Result<(), Error> {
+        if !self.capabilities().unselect {
+            return Ok(());
+        }
+        match self.session.run(Command::new("UNSELECT"), &mut |_| {}).await {
+            Ok(_) | Err(Error::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// How much may be stored in a mailbox and all that shares its quota. `None` where there is no
     /// quota, or no telling.
     ///

@@ -1,0 +1,280 @@
+//! One folder, from the first look to the proof, through any number of cuts.
+//!
+//! A look says what is missing; that is sent; another look, on the connection that only reads, is the
+//! proof. When a connection is cut, everything begins with a look again. So a restore needs no memory
+//! of its own, and what the server has taken without being heard is not sent twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use message::{Flags, MailboxName, UidSet};
+
+use super::append::{append, kept};
+use super::error::RestoreError;
+use super::folder::{Folder, ProvenState};
+use super::line::Line;
+use super::look::{Depth, Look, look, settle_by_bytes};
+use super::pairing::How;
+use super::proof::{self, without};
+use super::{Room, Verify};
+
+/// At least so many messages of a folder are compared byte for byte, and one of so many.
+const SAMPLE_LEAST: usize = 20;
+const SAMPLE_SHARE: usize = 100;
+
+/// Brings a folder to the target and proves it. What concerns only this folder is told in its report.
+pub(super) async fn restore(
+    room: &Room<'_>,
+    line: &mut Line,
+    folder: &mut Folder,
+) -> Result<Option<ProvenState>, RestoreError> {
+    loop {
+        room.may_go_on()?;
+        let missing_before = folder.missing().count();
+        let error = tokio::select! {
+            biased;
+            done = attempt(room, line, folder) => match done {
+                Ok(proven) => return Ok(proven),
+                Err(error) => error,
+            },
+            () = room.surroundings.stop.wait() => RestoreError::Stopped,
+        };
+        if error.is_of_one_folder() {
+            folder.in_flight.clear();
+            return Err(error);
+        }
+        if error.is_a_cut() {
+            folder.note_cut(room.job.limits.patience.cuts_before_skipped);
+        }
+        folder.in_flight.clear();
+        if folder.missing().count() < missing_before {
+            line.gained();
+        }
+        line.cut(room, error).await?;
+    }
+}
+
+async fn attempt(
+    room: &Room<'_>,
+    line: &mut Line,
+    folder: &mut Folder,
+) -> Result<Option<ProvenState>, RestoreError> {
+    let mut seen = first_look(room, line, folder).await?;
+    let mut full = None;
+    if folder.missing().next().is_some() {
+        let target = line.writing(room).await?;
+        leave_out_what_is_too_large(target, folder).await?;
+    }
+    if room.job.dry_run {
+        return Ok(None);
+    }
+    if folder.missing().next().is_some() {
+        let target = line.writing(room).await?;
+        ask_what_is_kept(target, folder).await?;
+        match append(room, target, folder).await {
+            // What it has taken before it was full is proven all the same.
+            Err(error @ RestoreError::TargetFull(_)) => {
+                room.halted.set(true);
+                full = Some(error);
+            }
+            appended => appended?,
+        }
+        line.gained();
+    }
+    if room.job.verify == Verify::Off {
+        set_flags(room, line, folder, &mut seen).await?;
+        return full.map_or(Ok(None), Err);
+    }
+    room.progress.proof_begins(&folder.report.folder, folder.wanted.len() as u64);
+    if folder.changed || room.job.verify == Verify::Full {
+        let depth = if room.job.verify == Verify::Full { Depth::Bytes } else { Depth::Headers };
+        seen = look_again(room, line, folder, depth).await?;
+    }
+    if room.job.verify == Verify::Headers {
+        seen = prove_a_sample(room, line, folder, seen).await?;
+    }
+    set_flags(room, line, folder, &mut seen).await?;
+    proof::prove(folder, &seen, room.job.keep_flags);
+    let state = ProvenState { validity: seen.validity, messages: seen.seen.len() as u64 };
+    full.map_or(Ok(Some(state)), Err)
+}
+
+async fn first_look(room: &Room<'_>, line: &mut Line, folder: &mut Folder) -> Result<Look, RestoreError> {
+    if folder.is_planned {
+        return Ok(Look::at_nothing(folder.wanted.len()));
+    }
+    look_again(room, line, folder, Depth::Headers).await
+}
+
+async fn look_again(
+    room: &Room<'_>,
+    line: &mut Line,
+    folder: &mut Folder,
+    depth: Depth,
+) -> Result<Look, RestoreError> {
+    let session = line.reading(room).await?;
+    let seen = look(&room.reader, session, &folder.name, &mut folder.wanted, depth).await?;
+    let (messages, bytes) = folder.note_look(&seen);
+    room.progress.there(messages, bytes);
+    Ok(seen)
+}
+
+/// What the server says beforehand that it will not take need not be sent (RFC 7889).
+async fn leave_out_what_is_too_large(
+    target: &mut remote::imap::Target,
+    folder: &mut Folder,
+) -> Result<(), RestoreError> {
+    let asked = if folder.is_planned { MailboxName::from_text("INBOX", None) } else { folder.name.clone() };
+    let Some(limit) = target.append_limit(&asked).await? else { return Ok(()) };
+    let too_large: Vec<usize> = folder.missing().filter(|&index| folder.wanted[index].size > limit).collect();
+    for index in too_large {
+        let size = folder.wanted[index].size;
+        let why = format!("it has {size} octets, and the server takes no more than {limit} (APPENDLIMIT)");
+        folder.refuse(index, why, false);
+    }
+    Ok(())
+}
+
+/// Opens the mailbox for writing to learn which flags it keeps, and closes it again: the server shall
+/// not tell us of each message that we add to it.
+async fn ask_what_is_kept(
+    target: &mut remote::imap::Target,
+    folder: &mut Folder,
+) -> Result<(), RestoreError> {
+    if folder.keeps.is_none() {
+        folder.keeps = target.select(&folder.name).await?.permanent_flags;
+        target.unselect().await?;
+    }
+    Ok(())
+}
+
+/// Compares the bytes of some of the pairs that were found by their headers; if one is wrong, of all.
+async fn prove_a_sample(
+    room: &Room<'_>,
+    line: &mut Line,
+    folder: &mut Folder,
+    mut seen: Look,
+) -> Result<Look, RestoreError> {
+    let by_header: Vec<usize> = (0..folder.wanted.len())
+        .filter(|&index| seen.of(index).is_some_and(|(_, how)| *how == How::Header))
+        .collect();
+    let sample = sample(&by_header, room.surroundings.dice.throw());
+    let session = line.reading(room).await?;
+    let wrong = settle_by_bytes(session, &folder.wanted, &mut seen, &sample).await?;
+    if wrong.is_empty() {
+        return Ok(seen);
+    }
+    folder.report.notices.push(format!(
+        "{} of {} messages have the right header and other bytes: all were compared byte for byte",
+        wrong.len(),
+        sample.len()
+    ));
+    look_again(room, line, folder, Depth::Bytes).await
+}
+
+/// Evenly spread over all, from a random beginning.
+fn sample(all: &[usize], chance: f64) -> Vec<usize> {
+    let count = (all.len() / SAMPLE_SHARE).max(SAMPLE_LEAST).min(all.len());
+    if count == 0 {
+        return Vec::new();
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index below the length"
+    )]
+    let start = (chance.clamp(0.0, 1.0) * all.len() as f64) as usize;
+    (0..count).map(|number| all[(start + number * all.len() / count) % all.len()]).collect()
+}
+
+/// Gives the messages that are there the flags that the archive knows, where they differ.
+async fn set_flags(
+    room: &Room<'_>,
+    line: &mut Line,
+    folder: &mut Folder,
+    look: &mut Look,
+) -> Result<(), RestoreError> {
+    let differs = differing(room, folder, look);
+    if differs.is_empty() {
+        return Ok(());
+    }
+    let target = line.writing(room).await?;
+    let selected = target.select(&folder.name).await?;
+    let mut sets: HashMap<Flags, UidSet> = HashMap::new();
+    for &index in &differs {
+        let Some((seen, _)) = look.of(index) else { continue };
+        let flags = kept(&folder.wanted[index].flags, selected.permanent_flags.as_ref());
+        // Flags that the mailbox does not keep make no difference that STORE could mend.
+        if !without(&flags, &seen.flags).is_empty() || !without(&seen.flags, &flags).is_empty() {
+            sets.entry(flags).or_default().extend_from(&UidSet::from_iter([seen.uid]));
+        }
+    }
+    for (flags, uids) in &sets {
+        match target.store_flags(uids, flags).await {
+            Ok(()) => folder.report.flags_set += uids.len(),
+            Err(error) if error.kind() == remote::Kind::Refused => {
+                folder.report.notices.push(format!("flags could not be set: {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    target.unselect().await?;
+    read_flags(room, line, look, &sets).await
+}
+
+/// Messages whose flags are not those of the archive and shall be.
+fn differing(room: &Room<'_>, folder: &Folder, look: &Look) -> Vec<usize> {
+    let differs = |&index: &usize| {
+        let wanted = &folder.wanted[index];
+        let was_there = folder.states[index] == super::folder::State::There;
+        let differs = |seen: &super::pairing::Seen| {
+            !without(&wanted.flags, &seen.flags).is_empty() || !without(&seen.flags, &wanted.flags).is_empty()
+        };
+        !(was_there && room.job.keep_flags) && look.of(index).is_some_and(|(seen, _)| differs(seen))
+    };
+    (0..folder.wanted.len()).filter(differs).collect()
+}
+
+/// Reads the flags again that were set, over the other connection.
+async fn read_flags(
+    room: &Room<'_>,
+    line: &mut Line,
+    look: &mut Look,
+    sets: &HashMap<Flags, UidSet>,
+) -> Result<(), RestoreError> {
+    let mut uids = UidSet::new();
+    sets.values().for_each(|set| uids.extend_from(set));
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let session = line.reading(room).await?;
+    // The server tells of changes made elsewhere when it is asked for anything.
+    session.recount().await?;
+    let mut now = HashMap::new();
+    session.flags(&uids, None, &mut |change| drop(now.insert(change.uid, change.flags))).await?;
+    for seen in &mut look.seen {
+        if let Some(flags) = now.remove(&seen.uid) {
+            seen.flags = Arc::new(flags);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_twenty_or_one_in_a_hundred_each_once() {
+        for (all, expected) in [(0, 0), (7, 7), (100, 20), (2_000, 20), (11_424, 114)] {
+            let all: Vec<usize> = (0..all).collect();
+            for chance in [0.0, 0.3, 0.999_999, 1.0] {
+                let mut sample = sample(&all, chance);
+                sample.sort_unstable();
+                sample.dedup();
+                assert_eq!(sample.len(), expected, "of {} by {chance}", all.len());
+            }
+        }
+    }
+}
