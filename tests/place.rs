@@ -7,7 +7,7 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use restante_tests::{ACCOUNT, World, append, is_long};
+use restante_tests::{ACCOUNT, USER, World, append, is_long};
 use server::sample::Random;
 use testkit::{LoopDisk, Restante};
 
@@ -270,4 +270,29 @@ fn o14_an_archive_is_read_with_no_configuration_at_all() {
         assert_eq!(code, Some(2), "{arguments:?}: {said}");
         assert!(said.contains("--archive"), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn r17_an_account_that_mail_is_restored_to_is_not_pulled_and_the_others_are() {
+    let Some(world) = World::new() else { return };
+    append(&mut world.judge(), "INBOX", 0..10);
+    let port = world.dovecot.plain().port();
+    world.configure(&format!(
+        "[[account]]\nname = \"spare\"\nprotocol = \"imap\"\n host = \"localhost\"\n port = {port}\n \
+         tls = \"none\"\nuser = \"{USER}\"\npassword_file = \"password\"\n"
+    ));
+    let _ = world.run(0, &["--run-now"]);
+    let held = fs::File::open(world.archive().join(format!("account-{ACCOUNT}.lock"))).expect("it was made");
+    held.lock().expect("nobody has it");
+    append(&mut world.judge(), "INBOX", 10..12);
+    let runs = world.run(3, &["--run-now", "--json"]).json();
+    let (held_back, other) = (&runs["runs"][0], &runs["runs"][1]);
+    assert_eq!((&held_back["account"], &held_back["outcome"]), (&ACCOUNT.into(), &"failed".into()));
+    let error = held_back["error"].as_str().unwrap_or_default();
+    assert!(error.contains("restoring to account"), "{held_back}");
+    assert_eq!((&other["outcome"], &other["totals"]["archived"]), (&"ok".into(), &12.into()));
+    let status = world.json(&["status"]);
+    assert_eq!(status["accounts"][0]["last_run"]["error"], error, "{status}");
+    drop(held);
+    assert_eq!(world.run_now()["totals"]["new"], 2);
 }

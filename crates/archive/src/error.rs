@@ -43,6 +43,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process works on the mailbox of an account.
+    #[error(
+        "another restante is backing up or restoring to account \"{account}\"; try again when it has ended"
+    )]
+    AccountBusy {
+        /// The account's name.
+        account: String,
+    },
     /// Another writer took the archive although this one has the lock: two machines on one disk.
     #[error(
         "another restante, perhaps on another machine, has taken over {path}; nothing more is written here"

@@ -17,6 +17,7 @@
 //! Invariant: the packs are the truth. Nothing is ever decided by the catalogue that the packs do not
 //! say, and no byte that a commit covers is written twice.
 
+mod account_lock;
 mod archive;
 mod block;
 mod blocks;
@@ -45,6 +46,7 @@ mod view;
 mod wire;
 mod writer;
 
+pub use account_lock::AccountLock;
 pub use archive::Archive;
 pub use damage::Damage;
 pub use error::{Error, Result};

@@ -100,7 +100,9 @@ impl Context {
 impl From<archive::Error> for Failure {
     fn from(error: archive::Error) -> Self {
         let exit = match &error {
-            archive::Error::Locked { .. } | archive::Error::OwnerChanged { .. } => Exit::Busy,
+            archive::Error::Locked { .. }
+            | archive::Error::AccountBusy { .. }
+            | archive::Error::OwnerChanged { .. } => Exit::Busy,
             error if error.is_damage() => Exit::Damaged,
             _ => Exit::Failed,
         };

@@ -1,11 +1,12 @@
 //! `--run-now`: one run of each account, one after the other, and the ledger at the end.
 //!
 //! An account that cannot even be tried (no password, a protocol that this version does not speak)
-//! has a run all the same, recorded as failed, so that `status` shows it.
+//! has a run all the same, recorded as failed, so that `status` shows it. So has one into whose mailbox
+//! mail is being restored at the moment.
 
 use std::path::Path;
 
-use archive::Writer;
+use archive::{AccountLock, Writer};
 use sync::{Clock, Ledger, Outcome, Stop, SystemClock, Totals};
 
 use super::alarm::{way_back, write_way_back};
@@ -128,10 +129,16 @@ fn run_account(
         let spent = fetched_since(writer, account, clock.unix_ms().saturating_sub(DAY_MS))?;
         job.limits.max_bytes = Some(budget.saturating_sub(spent));
     }
+    let lock = match AccountLock::try_take(&config.archive.path, &account.name) {
+        Ok(lock) => lock,
+        Err(error) => return record_failure(writer, account, &clock, &error.in_full()),
+    };
     tracing::info!("backing up {} on {}", account.user, account.host);
     let progress = progress::for_account(&context.screen, &account.name);
     let mut ledger = sync::pull(writer, &job, &clock, progress.as_ref(), stop);
     drop(progress);
+    ledger.warnings.extend(lock.warning().map(str::to_owned));
+    drop(lock);
     if account.plaintext_to_others {
         ledger
             .warnings
