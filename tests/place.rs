@@ -292,7 +292,7 @@ fn r17_an_account_that_mail_is_restored_to_is_not_pulled_and_the_others_are() {
     assert!(error.contains("restoring to account"), "{held_back}");
     assert_eq!((&other["outcome"], &other["totals"]["archived"]), (&"ok".into(), &12.into()));
     let status = world.json(&["status"]);
-    assert_eq!(status["accounts"][0]["last_run"]["error"], error, "{status}");
+    assert_eq!(status["accounts"][1]["last_run"]["error"], error, "{status}");
     drop(held);
     assert_eq!(world.run_now()["totals"]["new"], 2);
 }
