@@ -1,16 +1,22 @@
 //! The world of an end-to-end test: a mailbox on a real Dovecot, an archive, and the program between
 //! them. The judge is an IMAP client that shares no code with the program's.
 
+mod content;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use message::{Flags, InternalDate, UidSet};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{Dovecot, Fetched, Imap, Mail, Options, Output, Restante};
+
+pub use content::{Content, Kept};
 
 /// The account's name in the configuration.
 pub const ACCOUNT: &str = "work";
@@ -150,6 +156,48 @@ impl World {
         let output = self.program.run(arguments);
         output.expect_code(code);
         output
+    }
+
+    /// The URL of a user of a server on loopback that speaks plain IMAP.
+    #[must_use]
+    pub fn url(address: SocketAddr, user: &str) -> String {
+        format!("imap://{user}@127.0.0.1:{}", address.port())
+    }
+
+    /// A command that restores the account to a target, with the password of all test servers.
+    #[must_use]
+    pub fn restore_command(&self, to: &str, arguments: &[&str]) -> Command {
+        let password = self.path("password");
+        let mut command = self.program.command(["--json", "restore", ACCOUNT, "--to", to]);
+        if to.contains("://") {
+            command.arg("--password-file").arg(password);
+        }
+        command.args(arguments);
+        command
+    }
+
+    /// Restores the account to a target, which must end with this exit status; returns the report.
+    ///
+    /// # Panics
+    /// When it ends otherwise.
+    #[must_use]
+    #[track_caller]
+    pub fn restore(&self, code: i32, to: &str, arguments: &[&str]) -> Value {
+        let output = self.restore_command(to, arguments).output().expect("the program starts");
+        Output::from(output).expect_code(code).json()
+    }
+
+    /// Restores the account to an empty mailbox of another user on its own server.
+    #[must_use]
+    #[track_caller]
+    pub fn restore_beside(&self, code: i32, user: &str, arguments: &[&str]) -> Value {
+        self.restore(code, &Self::url(self.dovecot.plain(), user), arguments)
+    }
+
+    /// What the account's mailbox holds on the server.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        Content::of(self.judge())
     }
 
     /// What `list --json` says of every folder, by the folder's name.

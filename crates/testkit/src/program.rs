@@ -66,8 +66,13 @@ impl Restante {
     /// # Panics
     /// When it cannot be started.
     pub fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
-        let output = self.command(arguments).output().expect("the program starts");
-        Output {
+        self.command(arguments).output().expect("the program starts").into()
+    }
+}
+
+impl From<std::process::Output> for Output {
+    fn from(output: std::process::Output) -> Self {
+        Self {
             code: output.status.code(),
             stdout: output.stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
