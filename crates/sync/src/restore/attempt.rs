@@ -16,8 +16,6 @@ use super::wanted::{Moment, Wanted};
 pub(super) struct Attempt {
     /// How often the connection was lost while it was under way.
     pub(super) cuts: u32,
-    /// It is sent in a command of its own.
-    pub(super) alone: bool,
     pub(super) flags: Kept,
     pub(super) date: DateSent,
     pub(super) synchronising: bool,
@@ -66,7 +64,7 @@ impl Attempt {
 
     /// In a command of its own.
     pub(super) fn is_alone(&self) -> bool {
-        self.alone || self.cuts > 0
+        self.cuts > 0
     }
 
     /// With nothing else on the line, so that a cut can only mean this one.
@@ -118,4 +116,88 @@ fn nearest(own: Moment) -> Moment {
         return own;
     }
     Moment { unix: own.unix.clamp(*SAFE_DATES.start(), *SAFE_DATES.end()), offset_minutes: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use message::{MessageKey, Uid};
+
+    use super::super::wanted::Header;
+    use super::*;
+
+    fn wanted(flags: &str, unix: i64) -> Wanted {
+        Wanted {
+            uid: Uid::new(1).expect("not 0"),
+            key: MessageKey::of(b""),
+            size: 0,
+            date: Some(Moment { unix, offset_minutes: 60 }),
+            flags: Arc::new(Flags::parse(flags)),
+            header: Header::NotAsked,
+            lost: false,
+        }
+    }
+
+    fn refusal(text: &str) -> Refusal {
+        Refusal { code: None, text: text.to_owned() }
+    }
+
+    /// All that is tried with a message that is never taken.
+    fn ladder(wanted: &Wanted, bad: bool, text: &str) -> Vec<Attempt> {
+        let first = Attempt::default();
+        std::iter::successors(Some(first), |attempt| attempt.after(wanted, bad, &refusal(text))).collect()
+    }
+
+    #[test]
+    fn r04_flags_are_given_up_before_the_message_is_keywords_first() {
+        let message = wanted("\\Seen $NotJunk", 1_700_000_000);
+        let tried = ladder(&message, false, "invalid keyword");
+        let flags: Vec<String> =
+            tried.iter().map(|attempt| attempt.flags(&message.flags).to_string()).collect();
+        assert_eq!(flags, ["\\Seen $NotJunk", "\\Seen", "", ""]);
+        let has_date: Vec<bool> = tried.iter().map(|attempt| attempt.date(&message).is_some()).collect();
+        assert_eq!(has_date, [true, true, true, false]);
+    }
+
+    #[test]
+    fn r13_a_date_that_is_refused_becomes_the_nearest_that_every_server_knows() {
+        let message = wanted("\\Seen", -86_400);
+        let tried = ladder(&message, false, "date out of range");
+        let dates: Vec<Option<String>> =
+            tried.iter().take(3).map(|attempt| attempt.date(&message).map(|date| date.to_string())).collect();
+        let texts: Vec<Option<&str>> = dates.iter().map(Option::as_deref).collect();
+        assert_eq!(texts, [Some("31-Dec-1969 01:00:00 +0100"), Some("01-Jan-1980 00:00:00 +0000"), None]);
+        assert_eq!(tried[2].flags, Kept::All, "the flags were not spoken of");
+    }
+
+    #[test]
+    fn r14_what_is_not_understood_is_sent_with_literals_that_wait() {
+        let tried = ladder(&wanted("", 1_700_000_000), true, "Command Argument Error. 11");
+        let waits: Vec<bool> = tried.iter().map(Attempt::is_synchronising).collect();
+        assert_eq!(waits, [false, true, true], "and at last without its date");
+    }
+
+    #[test]
+    fn every_ladder_ends() {
+        for flags in ["", "\\Seen", "x", "\\Seen x"] {
+            for unix in [-1, 1_700_000_000, i64::from(u32::MAX)] {
+                for bad in [false, true] {
+                    for text in ["", "flag", "date", "flag date"] {
+                        assert!(ladder(&wanted(flags, unix), bad, text).len() <= 6);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn r14_what_was_on_the_line_when_it_was_cut_goes_alone_and_then_by_itself() {
+        let cut = |cuts| Attempt { cuts, ..Attempt::default() };
+        let told =
+            |attempt: Attempt| (attempt.is_alone(), attempt.is_by_itself(), attempt.is_synchronising());
+        assert_eq!(told(cut(0)), (false, false, false));
+        assert_eq!(told(cut(1)), (true, false, false));
+        assert_eq!(told(cut(2)), (true, true, true));
+    }
 }
