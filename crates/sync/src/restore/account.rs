@@ -7,11 +7,12 @@
 //! more how much is in each mailbox: what was taken and is gone by then is told.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use archive::MailboxId;
 use futures::future::join_all;
-use remote::imap::Session;
+use message::MailboxName;
+use remote::imap::{Session, Status};
 
 use super::error::RestoreError;
 use super::folder::{Folder, ProvenState};
@@ -20,40 +21,26 @@ use super::look::{Depth, look};
 use super::places::{self, Place, Places};
 use super::report::{FolderReport, Remark, RestoreReport};
 use super::wanted::{self, Wanted};
-use super::{Room, Verify, steps};
+use super::{Room, steps};
 
 /// Restores every wanted folder. The report is filled as far as it comes.
 pub(super) async fn restore(room: &Room<'_>, report: &mut RestoreReport) -> Result<(), RestoreError> {
-    let sources = places::sources(room).await?;
     if room.job.endpoint.is_plain_and_remote() {
         report.warnings.push("the connection is not encrypted (allow_plaintext)".to_owned());
     }
     let mut line = Line::default();
-    let Places { target, places, room_left } = loop {
-        let prepared = match line.writing(room).await {
-            Ok(writing) => places::find(room, writing, &sources).await,
-            Err(error) => Err(error),
-        };
-        match prepared {
-            Ok(places) => break places,
-            Err(error) => line.cut(room, error).await?,
-        }
-    };
+    let Places { target, places, room_left } = find_places(room, &mut line).await?;
     report.target = target;
-    report.folders = places.iter().map(Place::unreached).collect();
     let (messages, bytes) = totals(room, &places).await?;
     room.progress.asked(places.len(), messages, bytes);
     let shared = Shared {
-        proven: RefCell::new(Vec::new()),
-        folders: RefCell::new(std::mem::take(&mut report.folders)),
-        fatal: RefCell::new(None),
         queue: RefCell::new((0..places.len()).collect()),
+        folders: RefCell::new(places.iter().map(Place::unreached).collect()),
+        proven: RefCell::default(),
+        fatal: RefCell::default(),
         places,
     };
-    let workers = room.job.connections.clamp(1, shared.places.len().max(1));
-    let mut lines: Vec<Line> = (1..workers).map(|_| Line::default()).collect();
-    lines.insert(0, line);
-    join_all(lines.into_iter().enumerate().map(|(number, line)| shared.work(room, line, number))).await;
+    shared.work_off(room, line).await;
     let Shared { proven, folders, fatal, places, .. } = shared;
     report.folders = folders.into_inner();
     if let Some(error) = fatal.into_inner() {
@@ -62,12 +49,26 @@ pub(super) async fn restore(room: &Room<'_>, report: &mut RestoreReport) -> Resu
     if let Some(left) = room_left.filter(|_| room.job.dry_run) {
         let needed: u64 = report.folders.iter().map(|folder| folder.bytes_sent).sum();
         if needed > left {
-            let warning =
-                format!("{needed} octets would be sent, and the target's quota has room for {left}");
-            report.warnings.push(warning);
+            let quota = format!("{needed} octets would be sent, and the target's quota has room for {left}");
+            report.warnings.push(quota);
         }
     }
     last_question(room, &places, proven.into_inner(), report).await
+}
+
+/// Where the folders go. Begun anew, it finds what it has made.
+async fn find_places(room: &Room<'_>, line: &mut Line) -> Result<Places, RestoreError> {
+    let sources = places::sources(room).await?;
+    loop {
+        let found = match line.writing(room).await {
+            Ok(writing) => places::find(room, writing, &sources).await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(places) => return Ok(places),
+            Err(error) => line.cut(room, error).await?,
+        }
+    }
 }
 
 /// What the workers share.
@@ -82,25 +83,62 @@ struct Shared {
 }
 
 impl Shared {
-    async fn work(&self, room: &Room<'_>, mut line: Line, number: usize) {
-        if number > 0
-            && let Err(error) = line.reading(room).await
-        {
+    /// All folders, by as many workers as are wanted and the server lets in.
+    async fn work_off(&self, room: &Room<'_>, first: Line) {
+        let helpers = room.job.connections.clamp(1, self.places.len().max(1)) - 1;
+        let helpers = (0..helpers).map(|_| self.help(room));
+        tokio::join!(self.work(room, first), join_all(helpers));
+        // A helper may have given a folder back when nobody was left to take it.
+        if !self.queue.borrow().is_empty() && !room.halted.get() {
+            self.work(room, Line::default()).await;
+        }
+    }
+
+    /// Works with connections of its own, as long as the server gives them.
+    async fn help(&self, room: &Room<'_>) {
+        let mut line = Line::default();
+        let is_in = match line.reading(room).await {
+            Ok(_) if room.job.dry_run => Ok(()),
+            Ok(_) => line.writing(room).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = is_in {
             tracing::info!(account = %room.job.account, %error, "goes on with fewer connections");
             return;
         }
-        loop {
-            let Some(next) = self.queue.borrow_mut().pop_front() else { break };
-            if let Err(error) = self.one(room, &mut line, next).await {
-                room.halted.set(true);
-                // The others end because of the first.
-                if !matches!(error, RestoreError::Halted) {
-                    self.fatal.borrow_mut().get_or_insert(error);
+        while let Some(next) = self.next() {
+            match self.one(room, &mut line, next).await {
+                Ok(()) => {}
+                Err(error) if error.is_a_cut() || matches!(error, RestoreError::NotNow(_)) => {
+                    tracing::info!(account = %room.job.account, %error, "goes on with fewer connections");
+                    self.queue.borrow_mut().push_front(next);
+                    return;
                 }
-                break;
+                Err(error) => return self.end(room, error),
             }
         }
         line.hang_up().await;
+    }
+
+    async fn work(&self, room: &Room<'_>, mut line: Line) {
+        while let Some(next) = self.next() {
+            if let Err(error) = self.one(room, &mut line, next).await {
+                return self.end(room, error);
+            }
+        }
+        line.hang_up().await;
+    }
+
+    fn next(&self) -> Option<usize> {
+        self.queue.borrow_mut().pop_front()
+    }
+
+    /// Ends the whole restore because of an error; the others end because of the first.
+    fn end(&self, room: &Room<'_>, error: RestoreError) {
+        room.halted.set(true);
+        if !matches!(error, RestoreError::Halted) {
+            self.fatal.borrow_mut().get_or_insert(error);
+        }
     }
 
     /// One folder. Its report is in its place in any case; an error ends the whole restore.
@@ -162,58 +200,78 @@ async fn last_question(
     proven: Vec<(usize, ProvenState)>,
     report: &mut RestoreReport,
 ) -> Result<(), RestoreError> {
-    if proven.is_empty() || room.job.verify == Verify::Off {
-        return Ok(());
-    }
     let mut line = Line::default();
-    for (number, state) in proven {
-        loop {
-            let session = match line.reading(room).await {
-                Ok(session) => session,
-                Err(error) => {
-                    line.cut(room, error).await?;
-                    continue;
-                }
-            };
-            match still_there(room, session, &places[number], state, &mut report.folders[number]).await {
-                Ok(()) => break,
-                Err(error) if error.is_of_one_folder() => {
-                    report.folders[number].error = Some(error.to_string());
-                    break;
-                }
-                Err(error) => line.cut(room, error).await?,
-            }
+    let mut open = VecDeque::from(proven);
+    while !open.is_empty() {
+        let asked = match line.reading(room).await {
+            Ok(session) => still_there(room, session, places, &mut open, &mut report.folders).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = asked {
+            line.cut(room, error).await?;
         }
     }
     line.hang_up().await;
     Ok(())
 }
 
+/// Compares the counts of mailboxes with those that were proven; takes out those that are done.
 async fn still_there(
     room: &Room<'_>,
     session: &mut Session,
+    places: &[Place],
+    open: &mut VecDeque<(usize, ProvenState)>,
+    folders: &mut [FolderReport],
+) -> Result<(), RestoreError> {
+    let listed = session.list().await?;
+    let told: HashMap<MailboxName, Status> =
+        listed.into_iter().filter_map(|mailbox| Some((mailbox.name, mailbox.status?))).collect();
+    while let Some(&(number, state)) = open.front() {
+        let name = &places[number].name;
+        let now = match told.get(name) {
+            Some(status) => Ok(status.clone()),
+            None => session.status(name).await.map_err(RestoreError::from),
+        };
+        let checked = match now {
+            Ok(now) => {
+                let is_same = state.validity.is_none_or(|validity| now.uid_validity == Some(validity));
+                if is_same && u64::from(now.messages) >= state.messages {
+                    Ok(())
+                } else {
+                    find_gone(room, session, &places[number], &mut folders[number]).await
+                }
+            }
+            Err(error) => Err(error),
+        };
+        match checked {
+            Ok(()) => {}
+            Err(error) if error.is_of_one_folder() => folders[number].error = Some(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        open.pop_front();
+    }
+    Ok(())
+}
+
+/// Names what is there no more, though it was when it was read back.
+async fn find_gone(
+    room: &Room<'_>,
+    session: &mut Session,
     place: &Place,
-    state: ProvenState,
     report: &mut FolderReport,
 ) -> Result<(), RestoreError> {
-    let now = session.status(&place.name).await?;
-    let is_same = state.validity.is_none_or(|validity| now.uid_validity == Some(validity));
-    if is_same && u64::from(now.messages) >= state.messages {
-        return Ok(());
-    }
     let mut wanted = load(room, place).await?;
     let seen = look(&room.reader, session, &place.name, &mut wanted, Depth::Headers).await?;
-    let named: HashSet<(String, u32)> =
-        report.remarks.iter().map(|remark| (remark.id.clone(), remark.uid)).collect();
-    let refused: HashSet<(String, u32)> =
-        report.refused.iter().map(|refused| (refused.id.clone(), refused.uid)).collect();
+    let named = report.remarks.iter().map(|remark| (remark.id.clone(), remark.uid));
+    let refused = report.refused.iter().map(|refused| (refused.id.clone(), refused.uid));
+    let told: HashSet<(String, u32)> = named.chain(refused).collect();
     for (wanted, pair) in wanted.iter().zip(&seen.pairs) {
-        let name = (wanted.key.to_string(), wanted.uid.get());
-        if pair.is_some() || named.contains(&name) || refused.contains(&name) {
+        let (id, uid) = (wanted.key.to_string(), wanted.uid.get());
+        if pair.is_some() || told.contains(&(id.clone(), uid)) {
             continue;
         }
         let what = "taken, then gone: it was there when it was read back, and is no more".to_owned();
-        report.remarks.push(Remark { id: name.0, uid: name.1, what });
+        report.remarks.push(Remark { id, uid, what });
         report.proven = report.proven.saturating_sub(1);
         report.proven_by_bytes = report.proven_by_bytes.min(report.proven);
     }
