@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::config::parse_size;
+
 /// A headless backup daemon for mailboxes: pulls mail into a deduplicated local archive that proves
 /// what it holds.
 #[derive(Debug, Parser)]
@@ -87,6 +89,10 @@ pub(crate) enum Command {
     },
     /// Write messages out as files
     Export(Export),
+    /// Give mail back to an IMAP server, and prove that it is there
+    Restore(Restore),
+    /// Practise a restore: give mail back to an embedded server, and prove it byte for byte
+    Drill(Drill),
     /// Show per account the last and the next run, and how large the archive is
     Status,
     /// Say that you have looked at the suspicious runs of an account; status shows them until then
@@ -183,6 +189,76 @@ pub(crate) struct Part {
     /// Also what has vanished from the server since
     #[arg(long)]
     pub(crate) deleted: bool,
+}
+
+/// What `restore` gives back, where, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The account whose mail is wanted, by its name in the archive
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
+    /// Where to: the name of a configured account, or a URL: imaps://USER@HOST[:PORT],
+    /// imap+starttls://…, or imap://… (plain: this machine only)
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) part: Part,
+    /// Put everything below this folder of the target, INBOX too; levels are divided by `/`
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) prefix: Option<String>,
+    /// Change nothing; say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How what is there afterwards is proven: headers (sizes, dates, flags and header blocks of all,
+    /// bytes of a sample) or full (every byte is read back)
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub(crate) verify: Proof,
+    /// Do not read back what was given; the restore ends as not proven
+    #[arg(long, conflicts_with = "verify")]
+    pub(crate) no_verify: bool,
+    /// Leave the flags of messages that are already there as they are
+    #[arg(long)]
+    pub(crate) keep_flags: bool,
+    /// Use at most so many connections at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) connections: u8,
+    /// The password of the target is the first line of this file, which nobody else may read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The password of the target is what this command prints; it is divided at blanks, '…', "…" and \
+    /// group, and no shell reads it
+    #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
+    pub(crate) password_command: Option<String>,
+    /// Authorities that are trusted besides the system's, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca_file: Option<PathBuf>,
+}
+
+/// How a restore is proven.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Proof {
+    /// Sizes, dates, flags and header blocks of all, bytes of a sample
+    #[default]
+    Headers,
+    /// Every byte
+    Full,
+}
+
+/// What `drill` tries.
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// The account whose mail is given back for practice [default: all that the archive holds]
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// How much mail of an account: its newest, its oldest and a random part of each folder
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) sample: u64,
+    /// All mail, a part after the other
+    #[arg(long, conflicts_with_all = ["sample", "seed"])]
+    pub(crate) all: bool,
+    /// Choose as the drill did that told this number
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
 }
 
 /// The kinds of files that `export` writes.
@@ -289,7 +365,14 @@ mod tests {
         for line in [
             "",
             "daemon",
-            "restore work --to home",
+            "restore work",
+            "restore work --to home --no-verify --verify=full",
+            "restore work --to home --verify=not",
+            "restore work --to home --connections 0",
+            "restore work --to home --password-file a --password-command b",
+            "drill work --all --sample 1MiB",
+            "drill work --all --seed 7",
+            "drill work --sample much",
             "frobnicate",
             "--run-now list",
             "list --nope",
@@ -313,7 +396,15 @@ mod tests {
             "export work out --format eml",
             "export work out --format maildir --folder A --folder B --exclude C --as-of 2026-11-23 --deleted",
             "export work out --format mbox",
-            "list --archive /mnt/restante",
+            "restore work --to home",
+            "restore work --to imaps://me%40example.org@mail.example.org:993 --folder A --folder B --exclude C",
+            "restore work --to home --as-of 2026-11-23 --deleted --dry-run --prefix Old/Mail --no-verify",
+            "restore work --to home --verify full --keep-flags --connections 2 --password-file p --tls-ca-file c",
+            "restore work --to home --verify=headers --password-command p --archive /mnt/restante",
+            "drill",
+            "drill work",
+            "drill work --sample 1GiB --seed 7",
+            "drill --all",
             "status",
             "ack work",
             "verify",

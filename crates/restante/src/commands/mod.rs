@@ -7,6 +7,7 @@ mod ack;
 mod alarm;
 mod check_config;
 mod demo;
+mod drill;
 mod embedded;
 mod export;
 mod init;
@@ -15,6 +16,7 @@ mod moment;
 mod place;
 mod rebuild;
 mod repair;
+mod restore;
 mod run_now;
 mod show;
 mod status;
@@ -45,6 +47,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::List(what) => list::run(context, &what),
         Command::Show { id } => show::run(context, &id),
         Command::Export(what) => export::run(context, &what),
+        Command::Restore(what) => restore::run(context, &what),
+        Command::Drill(what) => drill::run(context, &what),
         Command::Status => status::run(context),
         Command::Ack { account } => ack::run(context, &account),
         Command::Verify { quick, accounts } => verify::run(context, quick, &accounts),

@@ -16,11 +16,19 @@ use crate::output::screen::Screen;
 /// More than a run opens at a time: signals, network, packs, catalogue.
 const SPARE_DESCRIPTORS: usize = 26;
 
-/// Starts to listen.
+/// Starts to listen, for a run.
 ///
 /// # Errors
 /// When the signals cannot be had, or there are too few descriptors for a run.
 pub(super) fn listen(screen: &Screen) -> io::Result<Stop> {
+    listen_and_say(screen, "asked to stop: committing what has come; once more ends at once")
+}
+
+/// The same with other words for the person who asks to stop.
+///
+/// # Errors
+/// As [`listen`].
+pub(super) fn listen_and_say(screen: &Screen, words: &'static str) -> io::Result<Stop> {
     // The runtime panics where it cannot have descriptors for its signals (D23).
     let spare: io::Result<Vec<File>> = (0..SPARE_DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
     drop(spare?);
@@ -39,7 +47,7 @@ pub(super) fn listen(screen: &Screen) -> io::Result<Stop> {
         runtime.block_on(async {
             signals.next().await;
             asked.request();
-            screen.say("asked to stop: committing what has come; once more ends at once");
+            screen.say(words);
             signals.next().await;
             std::process::exit(i32::from(Exit::Failed.number()));
         });

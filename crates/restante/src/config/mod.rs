@@ -27,8 +27,10 @@ use std::time::Duration;
 
 pub(crate) use account::{Account, Protocol};
 pub(crate) use document::Invalid;
+pub(crate) use host::parse as parse_host;
 pub(crate) use limits::Limits;
-pub(crate) use secret::{PasswordSource, SecretError};
+pub(crate) use secret::{PasswordSource, SecretError, password};
+pub(crate) use size::parse_size;
 
 use document::{Problem, Section};
 
@@ -198,7 +200,7 @@ impl ArchiveConfig {
                 DEFAULT_GRACE
             }
         };
-        let reserve = match section.text("reserve").as_deref().map(size::parse_size) {
+        let reserve = match section.text("reserve").as_deref().map(parse_size) {
             None => DEFAULT_RESERVE,
             Some(Ok(reserve)) => reserve,
             Some(Err(problem)) => {

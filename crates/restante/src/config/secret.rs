@@ -204,8 +204,11 @@ fn read_password(file: File, path: &Path) -> Result<SecretString, SecretError> {
     password(&bytes, &path.display().to_string())
 }
 
-/// What was read, less one line end.
-fn password(bytes: &[u8], whence: &str) -> Result<SecretString, SecretError> {
+/// What was read, less one line end; `whence` is for errors.
+///
+/// # Errors
+/// When it is no password; no error carries any part of it.
+pub(crate) fn password(bytes: &[u8], whence: &str) -> Result<SecretString, SecretError> {
     if bytes.len() as u64 > MAX_PASSWORD_BYTES {
         return Err(SecretError::TooLong(whence.to_owned()));
     }

@@ -5,9 +5,12 @@
 //! other's way. Text from mail and servers is escaped in each of them.
 
 pub(crate) mod amount;
+pub(crate) mod drill_report;
 pub(crate) mod json;
 pub(crate) mod ledger;
 pub(crate) mod progress;
+pub(crate) mod restore_progress;
+pub(crate) mod restore_report;
 pub(crate) mod screen;
 pub(crate) mod table;
 

@@ -11,11 +11,10 @@ use super::amount::{count, size};
 use super::screen::Screen;
 
 /// Folder names are cut to this many letters beside a bar.
-const MAX_NAME: usize = 30;
+pub(super) const MAX_NAME: usize = 30;
 
-/// Redrawing a bar for each small message would cost more than fetching it.
-const BAR: &str = "{prefix:30!} {bar:24} {pos}/{len}  {msg}";
-const BYTES: &str = "{prefix:30!} {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+pub(super) const BAR: &str = "{prefix:30!} {bar:24} {pos}/{len}  {msg}";
+pub(super) const BYTES: &str = "{prefix:30!} {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 
 /// The watcher that fits the screen.
 pub(crate) fn for_account(screen: &Screen, account: &str) -> Box<dyn Progress> {
@@ -87,11 +86,13 @@ impl Drop for Bars {
     }
 }
 
-fn bar(screen: &Screen, template: &str, prefix: &str, length: u64) -> ProgressBar {
+/// A bar of this length below those that are there.
+pub(super) fn bar(screen: &Screen, template: &str, prefix: &str, length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(template).expect("the templates are valid");
     let bar = screen.bars().add(ProgressBar::new(length).with_style(style.progress_chars("=> ")));
     let shown: String = escape(prefix).chars().take(MAX_NAME).collect();
     bar.set_prefix(shown);
+    // Redrawing it for each small message would cost more than fetching it.
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }
