@@ -19,6 +19,8 @@
 mod placing;
 mod spelling;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -155,12 +157,16 @@ impl Landings {
         &self.destinations[source]
     }
 
-    /// All folders, those above before those below: the order to make them in.
+    /// All folders in the order to make them in: those above before those below, and what lies below the
+    /// inbox after the others, lest a target that tells no namespace seem to have all folders there
+    /// when this is cut off.
     pub(crate) fn creation_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.sources.len()).collect();
         order.sort_by_key(|&source| {
-            let levels = self.of(source).landing().map_or(0, |landing| landing.name.components().len());
-            (matches!(self.of(source), Destination::Rest { .. }), levels)
+            let name = self.of(source).landing().map(|landing| &landing.name);
+            let levels = name.map(MailboxName::components).unwrap_or_default();
+            let below_inbox = levels.len() > 1 && levels[0].eq_ignore_ascii_case("INBOX");
+            (below_inbox, self.sources[source].name.components().len(), levels.len())
         });
         order
     }

@@ -258,7 +258,9 @@ async fn make_all(
         let mut made = Vec::new();
         for number in std::mem::take(&mut open) {
             match make(target, landings, number).await? {
-                Fate::Made => made.push(number),
+                Fate::Made => {
+                    made.push((number, landings.of(number).landing().map(|landing| landing.name.clone())))
+                }
                 fate => drop(fates.insert(number, fate)),
             }
         }
@@ -266,7 +268,12 @@ async fn make_all(
             break;
         }
         let listed = target.session().list().await?;
-        for number in made {
+        for (number, name) in made {
+            if landings.of(number).landing().map(|landing| &landing.name) != name.as_ref() {
+                // The folder above it has another name now, and this one has moved with it.
+                open.push(number);
+                continue;
+            }
             match landings.listed_again(number, &listed) {
                 Seen::There | Seen::Hidden => drop(fates.insert(number, Fate::Made)),
                 Seen::Anothers => open.push(number),

@@ -124,6 +124,12 @@ impl Origin {
     }
 }
 
+/// Not a folder that asks for a name, but the levels above one.
+const A_LEVEL: usize = usize::MAX;
+
+/// The same of a folder with a role or of a view, which does not follow when the folder above it moves.
+const A_LEVEL_ABOVE_A_ROLE: usize = usize::MAX - 1;
+
 struct Placing<'a> {
     sources: &'a [SourceFolder],
     target: &'a Target,
@@ -220,12 +226,23 @@ impl<'a> Placing<'a> {
             if origin.selectable && !origin.is_inbox {
                 for depth in 1..=origin.levels.len() {
                     let name = placing.own_name(origin, depth).name;
+                    // A level above may become a mailbox when this folder is made.
+                    let asking = match origin.role.or(origin.view) {
+                        _ if depth == origin.levels.len() => number,
+                        None => A_LEVEL,
+                        Some(_) => A_LEVEL_ABOVE_A_ROLE,
+                    };
                     let skeleton = spelling::skeleton(&name.text());
-                    placing.asked_for.entry(skeleton).or_default().insert(number);
-                    placing.wanted.entry(name.identity().into_owned()).or_default().insert(number);
+                    placing.asked_for.entry(skeleton).or_default().insert(asking);
+                    placing.wanted.entry(name.identity().into_owned()).or_default().insert(asking);
                 }
             }
             placing.own.push(own);
+        }
+        if let Some(view) = placing.view_of_all() {
+            let name = placing.archive_name().name;
+            placing.asked_for.entry(spelling::skeleton(&name.text())).or_default().insert(view);
+            placing.wanted.entry(name.identity().into_owned()).or_default().insert(view);
         }
         placing
     }
@@ -324,7 +341,13 @@ impl<'a> Placing<'a> {
     }
 
     fn by_attribute(&self, role: Role, own: &MailboxName, holder: usize) -> Option<(MailboxName, String)> {
-        let is_open = |name: &&MailboxName| self.is_free(name) && !self.is_asked_for_by_another(name, holder);
+        let is_open = |name: &&MailboxName| {
+            self.is_free(name)
+                && match *name == own {
+                    true => self.is_its_own(name, holder),
+                    false => !self.is_asked_for_by_another(name, holder),
+                }
+        };
         let mut there: Vec<&MailboxName> = self.target.with_role(role).filter(is_open).collect();
         there.sort_by_key(|name| *name != own);
         let name = (*there.first()?).clone();
@@ -333,14 +356,9 @@ impl<'a> Placing<'a> {
         Some((name, notice))
     }
 
-    fn under_own_name(
-        &self,
-        _role: Role,
-        own: &MailboxName,
-        _holder: usize,
-    ) -> Option<(MailboxName, String)> {
+    fn under_own_name(&self, _role: Role, own: &MailboxName, holder: usize) -> Option<(MailboxName, String)> {
         let listed = self.target.listed(&own.identity()).filter(|mailbox| mailbox.selectable)?;
-        self.is_free(own).then(|| (listed.name.clone(), String::new()))
+        (self.is_free(own) && self.is_its_own(own, holder)).then(|| (listed.name.clone(), String::new()))
     }
 
     fn by_sound(&self, role: Role, _own: &MailboxName, holder: usize) -> Option<(MailboxName, String)> {
@@ -381,6 +399,12 @@ impl<'a> Placing<'a> {
         }
     }
 
+    /// Whether no other folder comes to this very name.
+    fn is_its_own(&self, name: &MailboxName, source: usize) -> bool {
+        let asking = self.wanted.get(name.identity().as_ref());
+        asking.is_none_or(|asking| asking.iter().all(|&other| other == source || other == A_LEVEL))
+    }
+
     /// Whether another folder asks for this name, or for one that a server may have made this of.
     fn is_asked_for_by_another(&self, name: &MailboxName, source: usize) -> bool {
         let asking = self.asked_for.get(&spelling::skeleton(&name.text()));
@@ -411,24 +435,7 @@ impl<'a> Placing<'a> {
             let text = escape(&placed.name.text()).into_owned();
             placed.notices.push(format!("named `{text}`: the level `[Gmail]` is made by Gmail alone"));
         }
-        if let Some(name) =
-            self.target.given_before(&placed.name, |name| self.is_wanted_by_another(name, source))
-            && self.is_free(&name)
-        {
-            placed.notices.push(format!(
-                "named `{}`: the server takes `{}` for the mailbox of another folder",
-                escape(&name.text()),
-                escape(&placed.name.text())
-            ));
-            placed.changed = true;
-            placed.name = name;
-        }
         placed
-    }
-
-    fn is_wanted_by_another(&self, identity: &[u8], source: usize) -> bool {
-        let asking = self.wanted.get(identity);
-        asking.is_some_and(|asking| asking.iter().any(|&other| other != source))
     }
 
     /// A mailbox of the very same name, though one could not make it.
@@ -453,7 +460,8 @@ impl<'a> Placing<'a> {
             true => self.target.listed_as_is(&self.target.start, &origin.components[origin.dropped() - 1..]),
             false => self.target.listed_as_is(start, levels),
         };
-        as_written().or_else(whole).filter(|name| self.is_free(name))
+        let found = as_written().or_else(whole)?;
+        (found != candidate.name && self.is_free(&found)).then_some(found)
     }
 
     /// Where a folder's name begins, the levels that follow, and the folder that it begins with.
@@ -506,7 +514,7 @@ impl<'a> Placing<'a> {
         let has_archive = !self.target.is_below_prefix && self.archive_is_asked_for();
         for (order, (view, source)) in views.into_iter().enumerate() {
             let mut placed = match (view, order) {
-                (Role::All, 0) if !has_archive => self.archive(),
+                (Role::All, 0) if !has_archive => self.archive(source),
                 _ => Placed::new(self.own[source].clone()),
             };
             self.make_free(&mut placed);
@@ -531,13 +539,21 @@ impl<'a> Placing<'a> {
         by_attribute || self.origins.iter().any(|origin| origin.selectable && by_name(origin))
     }
 
+    /// The first view of everything.
+    fn view_of_all(&self) -> Option<usize> {
+        self.origins.iter().position(|origin| origin.view == Some(Role::All) && origin.selectable)
+    }
+
+    fn archive_name(&self) -> Candidate {
+        self.target.name(&self.target.start, &["Archive".to_owned()])
+    }
+
     /// The mailbox for mail that lies in a view of everything and nowhere else.
-    fn archive(&self) -> Placed {
-        let own = self.target.name(&self.target.start, &["Archive".to_owned()]);
+    fn archive(&self, view: usize) -> Placed {
+        let own = self.archive_name();
         if !self.target.is_below_prefix {
-            let nobody = usize::MAX;
             for find in [Self::by_attribute, Self::under_own_name, Self::by_sound] {
-                if let Some((name, _)) = find(self, Role::Archive, &own.name, nobody) {
+                if let Some((name, _)) = find(self, Role::Archive, &own.name, view) {
                     return Placed::new(Candidate { name, reasons: BTreeSet::new() });
                 }
             }

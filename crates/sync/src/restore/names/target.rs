@@ -33,10 +33,6 @@ pub(super) struct Target {
     pub(super) is_below_prefix: bool,
     mailboxes: Vec<Listed>,
     places: HashMap<Vec<u8>, usize>,
-    /// Two mailboxes differ only in case.
-    tells_case: bool,
-    /// Names as a server would compare them that ignores case.
-    folded: HashMap<String, Vec<usize>>,
 }
 
 /// What a name begins with, up to where the next level is written.
@@ -67,11 +63,9 @@ impl Target {
             _ => from_the_list(&mailboxes),
         };
         let delimiter = home.delimiter.filter(|&delimiter| can_divide(delimiter));
-        let mut folded: HashMap<String, Vec<usize>> = HashMap::new();
         let mut places = HashMap::new();
         for (place, mailbox) in mailboxes.iter().enumerate() {
             places.entry(mailbox.name.identity().into_owned()).or_insert(place);
-            folded.entry(spelling::folded(&mailbox.name.text())).or_default().push(place);
         }
         let start = Start { written: home.prefix.clone(), is_top: true, is_flat: delimiter.is_none() };
         let mut target = Self {
@@ -81,10 +75,8 @@ impl Target {
             home_is_known,
             start,
             is_below_prefix: false,
-            tells_case: folded.values().any(|places| places.len() > 1),
             mailboxes,
             places,
-            folded,
         };
         let prefix =
             world.prefix.as_deref().map(|prefix| target.levels_of_prefix(prefix)).unwrap_or_default();
@@ -238,22 +230,6 @@ impl Target {
         free.expect("there are more numbers than mailboxes")
     }
 
-    /// What an earlier restore was given when this server took the name for that of another folder,
-    /// which it seems to do: `wanted` says which names are asked for.
-    pub(super) fn given_before(
-        &self,
-        name: &MailboxName,
-        wanted: impl Fn(&[u8]) -> bool,
-    ) -> Option<MailboxName> {
-        if self.tells_case || self.is_listed(&name.identity()) {
-            return None;
-        }
-        let rivals = self.folded.get(&spelling::folded(&name.text()))?;
-        let taken = rivals.iter().any(|&place| wanted(&self.mailboxes[place].name.identity()));
-        let next = self.beside(name, |identity| !wanted(identity));
-        (taken && self.listed(&next.identity()).is_some_and(|mailbox| mailbox.selectable)).then_some(next)
-    }
-
     /// Names to try after this one was refused, in this order.
     pub(super) fn substitutes(&self, refused: &MailboxName) -> Vec<MailboxName> {
         let mut names = Vec::new();
@@ -289,8 +265,7 @@ impl Target {
             }
         }
         let last = spelling::hashed(&spelling::ascii(&flat), self.encoding, LONGEST_LAST_RESORT, &levels);
-        let home = Start { written: self.home.clone(), is_top: true, is_flat: self.delimiter.is_none() };
-        names.push(self.name(&home, &[last]).name);
+        names.push(self.name(&start, &[last]).name);
         let mut seen = HashSet::from([refused.clone()]);
         names.retain(|name| seen.insert(name.clone()));
         names
