@@ -20,6 +20,7 @@ mod placing;
 mod spelling;
 mod target;
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};

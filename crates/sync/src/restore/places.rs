@@ -4,7 +4,7 @@
 //! missing is made, on one connection and one after the other, because what a server makes of one name
 //! decides about the next. In a plan nothing is made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use archive::MailboxId;
 use message::MailboxName;
@@ -240,7 +240,7 @@ async fn make_all(
     landings: &mut Landings,
 ) -> Result<HashMap<usize, Fate>, RestoreError> {
     let mut fates = HashMap::new();
-    let mut open = Vec::new();
+    let mut open = VecDeque::new();
     for number in landings.creation_order().into_iter().filter(|&number| sources[number].is_wanted) {
         let Some(landing) = landings.of(number).landing() else { continue };
         let rest = beside(sources, landings.of(number));
@@ -251,40 +251,37 @@ async fn make_all(
         } else if landing.exists || room.job.dry_run {
             fates.insert(number, Fate::Found);
         } else {
-            open.push(number);
+            open.push_back(number);
         }
     }
-    for _ in 0..MOST_NAMES {
+    let mut names_tried: HashMap<usize, usize> = HashMap::new();
+    // One level at a time: what a name above becomes decides about those below.
+    while let Some(first) = open.front() {
+        let depth = sources[*first].name.components().len();
         let mut made = Vec::new();
-        for number in std::mem::take(&mut open) {
+        while let Some(number) = open.pop_front_if(|number| sources[*number].name.components().len() == depth)
+        {
             match make(target, landings, number).await? {
-                Fate::Made => {
-                    made.push((number, landings.of(number).landing().map(|landing| landing.name.clone())))
-                }
+                Fate::Made => made.push(number),
                 fate => drop(fates.insert(number, fate)),
             }
         }
         if made.is_empty() {
-            break;
+            continue;
         }
         let listed = target.session().list().await?;
-        for (number, name) in made {
-            if landings.of(number).landing().map(|landing| &landing.name) != name.as_ref() {
-                // The folder above it has another name now, and this one has moved with it.
-                open.push(number);
-                continue;
-            }
+        for number in made {
+            let tried = names_tried.entry(number).or_default();
+            *tried += 1;
             match landings.listed_again(number, &listed) {
                 Seen::There | Seen::Hidden => drop(fates.insert(number, Fate::Made)),
-                Seen::Anothers => open.push(number),
+                Seen::Anothers if *tried < MOST_NAMES => open.push_front(number),
+                Seen::Anothers => {
+                    let why = "the server takes every name for that of another folder".to_owned();
+                    fates.insert(number, Fate::NotMade(why));
+                }
             }
         }
-    }
-    for number in open {
-        fates.insert(
-            number,
-            Fate::NotMade("the server takes every name for that of another folder".to_owned()),
-        );
     }
     Ok(fates)
 }

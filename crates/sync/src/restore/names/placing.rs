@@ -127,8 +127,8 @@ impl Origin {
 /// Not a folder that asks for a name, but the levels above one.
 const A_LEVEL: usize = usize::MAX;
 
-/// The same of a folder with a role or of a view, which does not follow when the folder above it moves.
-const A_LEVEL_ABOVE_A_ROLE: usize = usize::MAX - 1;
+/// The same of a folder that does not follow: it has a role, or no folder lies above it.
+const A_LEVEL_THAT_IS_MADE: usize = usize::MAX - 1;
 
 struct Placing<'a> {
     sources: &'a [SourceFolder],
@@ -227,10 +227,13 @@ impl<'a> Placing<'a> {
                 for depth in 1..=origin.levels.len() {
                     let name = placing.own_name(origin, depth).name;
                     // A level above may become a mailbox when this folder is made.
-                    let asking = match origin.role.or(origin.view) {
+                    let level = &origin.components[..origin.dropped() + depth];
+                    let follows =
+                        origin.role.or(origin.view).is_none() && placing.by_levels.contains_key(level);
+                    let asking = match follows {
                         _ if depth == origin.levels.len() => number,
-                        None => A_LEVEL,
-                        Some(_) => A_LEVEL_ABOVE_A_ROLE,
+                        true => A_LEVEL,
+                        false => A_LEVEL_THAT_IS_MADE,
                     };
                     let skeleton = spelling::skeleton(&name.text());
                     placing.asked_for.entry(skeleton).or_default().insert(asking);
@@ -274,7 +277,11 @@ impl<'a> Placing<'a> {
         for source in 0..self.sources.len() {
             if self.origins[source].is_inbox {
                 let name = self.target.inbox();
-                self.put(source, Placed::new(Candidate { name, reasons: BTreeSet::new() }));
+                let mut placed = Placed::new(Candidate { name, reasons: BTreeSet::new() });
+                if self.target.is_below_prefix {
+                    self.make_free(&mut placed);
+                }
+                self.put(source, placed);
                 return;
             }
         }

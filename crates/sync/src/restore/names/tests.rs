@@ -124,10 +124,12 @@ impl Server {
         let mut landings = Landings::plan(sources.to_vec(), &self.world(prefix));
         let before = self.mailboxes.len();
         let mut asked = 0;
-        let mut open = landings.creation_order();
-        while !open.is_empty() {
+        let depth = |source: &usize| sources[*source].name.components().len();
+        let mut open = std::collections::VecDeque::from(landings.creation_order());
+        while let Some(first) = open.front() {
+            let level = depth(first);
             let mut made = Vec::new();
-            for source in std::mem::take(&mut open) {
+            while let Some(source) = open.pop_front_if(|source| depth(source) == level) {
                 while let Some(landing) =
                     landings.of(source).landing().filter(|landing| !landing.exists).cloned()
                 {
@@ -136,7 +138,7 @@ impl Server {
                     }
                     if self.create(&landing.name, landing.special_use) {
                         asked += 1;
-                        made.push((source, landing.name));
+                        made.push(source);
                         break;
                     }
                     if !landings.refused(source, "Invalid mailbox name") {
@@ -144,10 +146,9 @@ impl Server {
                     }
                 }
             }
-            for (source, name) in made {
-                let has_moved = landings.of(source).landing().is_some_and(|landing| landing.name != name);
-                if has_moved || landings.listed_again(source, &self.mailboxes) == Seen::Anothers {
-                    open.push(source);
+            for source in made {
+                if landings.listed_again(source, &self.mailboxes) == Seen::Anothers {
+                    open.push_front(source);
                 }
             }
         }
