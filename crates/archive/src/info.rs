@@ -201,6 +201,38 @@ pub struct WantedMessage {
     pub lost: bool,
 }
 
+/// What of an account a drill gave back for trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrillScope {
+    /// Everything.
+    Whole,
+    /// Some of its messages.
+    Sample,
+}
+
+/// A drill: mail of an account was given back for trial, to a server that is nobody's, and read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrillInfo {
+    /// How much was tried.
+    pub scope: DrillScope,
+    /// The run whose state it was; `None`: the newest.
+    pub as_of: Option<RunId>,
+    /// When it began, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// When it ended.
+    pub finished_ms: i64,
+    /// How many messages were to be given back.
+    pub messages_asked: u64,
+    /// How many of them were proven to be there.
+    pub messages_proven: u64,
+    /// How many bytes the messages had that were asked for.
+    pub bytes_asked: u64,
+    /// How many those had that were proven.
+    pub bytes_proven: u64,
+    /// How it ended: `proven`, `partial` or `failed`.
+    pub outcome: String,
+}
+
 /// What a mailbox has lost since a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxLoss {

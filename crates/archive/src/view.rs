@@ -20,8 +20,8 @@ use crate::catalogue::{as_of, damaged, loss, wanted};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
-    AccountInfo, Candidate, EpochInfo, MailboxInfo, MailboxLoss, MessageInfo, PlacementInfo, RunInfo, Sizes,
-    Totals, TroubleInfo, WantedMessage, When,
+    AccountInfo, Candidate, DrillInfo, EpochInfo, MailboxInfo, MailboxLoss, MessageInfo, PlacementInfo,
+    RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
 };
 use crate::verify::{MessageHit, tell_hits};
 
@@ -102,6 +102,14 @@ impl View<'_> {
     /// As [`accounts`](Self::accounts).
     pub fn alarms(&self, account: AccountId) -> Result<Vec<RunInfo>> {
         query::alarms(self.shelves.catalogue, account)
+    }
+
+    /// The last drill of an account; `None` where there has been none.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn last_drill(&self, account: AccountId) -> Result<Option<DrillInfo>> {
+        query::last_drill(self.shelves.catalogue, account)
     }
 
     /// What the mailboxes of an account had when a run had ended, and have lost since. A message that
@@ -512,7 +520,8 @@ fn header_block(shelves: &Shelves<'_>, row: &MessageRow) -> Result<Option<BlobRe
     let Some(first) = steps.first() else { return Ok(None) };
     let Some(header) = blob(first)?.filter(|blob| blob.stream == Stream::Header) else { return Ok(None) };
     let is_whole = *first == Step::Copy { blob: first.blob(), length: header.length };
-    let second = steps.get(1).map(blob).transpose()?.flatten();
+    let second = steps.get(1).filter(|second| second.blob() != first.blob());
+    let second = second.map(blob).transpose()?.flatten();
     let goes_on = second.is_some_and(|second| second.stream == Stream::Header);
     Ok((is_whole && !goes_on).then_some(header))
 }

@@ -28,7 +28,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::frame::{NextNumbers, limit};
 use crate::identity::{Place, read_identity, write_identity};
 use crate::ids::{AccountId, ArchiveId, BlobNumber, CommitId, EpochId, MailboxId, MessageNumber, RunId};
-use crate::info::{MailboxSeen, Mark, NewPlacement, Proof};
+use crate::info::{DrillInfo, MailboxSeen, Mark, NewPlacement, Proof};
 use crate::journal::codec::Encoder;
 use crate::journal::record::{MessageRecord, Placed, Record};
 use crate::lock::{Lock, OwnerMark};
@@ -336,6 +336,14 @@ impl Writer {
     /// As [`account`](Self::account).
     pub fn acknowledge(&mut self, account: AccountId, up_to: RunId) -> Result<()> {
         self.record(Record::Acknowledged { account, run: up_to })
+    }
+
+    /// Records that mail of an account was given back for trial. Belongs to no run.
+    ///
+    /// # Errors
+    /// As [`account`](Self::account).
+    pub fn drilled(&mut self, account: AccountId, drill: &DrillInfo) -> Result<()> {
+        self.record(Record::Drilled { account, drill: drill.clone() })
     }
 
     /// The mailbox of this name, recorded when it is new, differs from what is known, or was gone.

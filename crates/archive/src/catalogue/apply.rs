@@ -18,7 +18,7 @@ use crate::block::Directory;
 use crate::error::Result;
 use crate::frame::NextNumbers;
 use crate::ids::{BlobNumber, CommitId, EpochId, MessageNumber, PackId, RunId};
-use crate::info::{MailboxSeen, Proof};
+use crate::info::{DrillScope, MailboxSeen, Proof};
 use crate::journal::codec::canonical;
 use crate::journal::record::{MessageRecord, Placed, Record};
 use crate::wire::{put_signed, put_varint};
@@ -231,6 +231,23 @@ impl Applier {
             Record::Acknowledged { account, run } => {
                 to.prepare_cached("UPDATE alarms SET acknowledged = 1 WHERE account = ?1 AND run <= ?2")?
                     .execute((account.0, run.0))?;
+            }
+            Record::Drilled { account, drill } => {
+                to.prepare_cached(
+                    "INSERT OR REPLACE INTO drills VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                )?
+                .execute(params![
+                    account.0,
+                    drill.scope == DrillScope::Sample,
+                    drill.as_of.map(|run| run.0),
+                    drill.started_ms,
+                    drill.finished_ms,
+                    sql(drill.messages_asked),
+                    sql(drill.messages_proven),
+                    sql(drill.bytes_asked),
+                    sql(drill.bytes_proven),
+                    drill.outcome,
+                ])?;
             }
             Record::Restated { epoch, uid, history } => self.restate(to, *epoch, *uid, history)?,
             Record::KnownDamage(damage) => damaged::note_damage(to, damage)?,

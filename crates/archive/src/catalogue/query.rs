@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::frame::limit;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, PackId, RunId};
 use crate::info::{
-    AccountInfo, EpochInfo, MailboxInfo, MailboxSeen, Mark, PlacementInfo, Proof, RunInfo, Totals,
-    TroubleInfo, When,
+    AccountInfo, DrillInfo, DrillScope, EpochInfo, MailboxInfo, MailboxSeen, Mark, PlacementInfo, Proof,
+    RunInfo, Totals, TroubleInfo, When,
 };
 use crate::journal::codec::date_from;
 use crate::wire::Cursor;
@@ -78,6 +78,30 @@ pub(crate) fn alarms(from: &Connection, account: AccountId) -> Result<Vec<RunInf
 pub(crate) fn alarm(from: &Connection, run: RunId) -> Result<Option<(AccountId, bool)>> {
     let mut select = from.prepare_cached("SELECT account, acknowledged FROM alarms WHERE run = ?1")?;
     Ok(select.query_row([run.0], |row| Ok((AccountId(row.get(0)?), row.get(1)?))).optional()?)
+}
+
+/// The last drill of an account, in the order of the journal.
+pub(crate) fn last_drill(from: &Connection, account: AccountId) -> Result<Option<DrillInfo>> {
+    let mut select = from.prepare_cached(
+        "SELECT sample, as_of, started_ms, finished_ms, messages_asked, messages_proven, bytes_asked,
+           bytes_proven, outcome FROM drills WHERE account = ?1",
+    )?;
+    let drill = select.query_row([account.0], |row| {
+        let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        let sample: bool = row.get(0)?;
+        Ok(DrillInfo {
+            scope: if sample { DrillScope::Sample } else { DrillScope::Whole },
+            as_of: row.get::<_, Option<u32>>(1)?.map(RunId),
+            started_ms: row.get(2)?,
+            finished_ms: row.get(3)?,
+            messages_asked: number(4)?,
+            messages_proven: number(5)?,
+            bytes_asked: number(6)?,
+            bytes_proven: number(7)?,
+            outcome: row.get(8)?,
+        })
+    });
+    Ok(drill.optional()?)
 }
 
 pub(crate) fn run(from: &Connection, run: RunId) -> Result<Option<RunInfo>> {

@@ -6,13 +6,13 @@
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 4;
+pub(crate) const VERSION: i32 = 5;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
 
 /// Tables in the order in which they are compared, each with what its rows are ordered by.
-pub(crate) const TABLES: [(&str, &str); 21] = [
+pub(crate) const TABLES: [(&str, &str); 22] = [
     ("state", "one"),
     ("packs", "number"),
     ("blocks", "number"),
@@ -21,6 +21,7 @@ pub(crate) const TABLES: [(&str, &str); 21] = [
     ("accounts", "id"),
     ("runs", "id"),
     ("alarms", "run"),
+    ("drills", "account"),
     ("mailboxes", "id"),
     ("mailbox_history", "mailbox, run"),
     ("epochs", "id"),
@@ -72,6 +73,13 @@ CREATE TABLE runs (
 -- Runs that a person should look at, or has looked at.
 CREATE TABLE alarms (
     run INTEGER PRIMARY KEY, account INTEGER NOT NULL, acknowledged INTEGER NOT NULL
+) STRICT;
+-- The last drill of each account.
+CREATE TABLE drills (
+    account INTEGER PRIMARY KEY, sample INTEGER NOT NULL, as_of INTEGER,
+    started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,
+    messages_asked INTEGER NOT NULL, messages_proven INTEGER NOT NULL,
+    bytes_asked INTEGER NOT NULL, bytes_proven INTEGER NOT NULL, outcome TEXT NOT NULL
 ) STRICT;
 CREATE TABLE mailboxes (
     id INTEGER PRIMARY KEY, account INTEGER NOT NULL, identity BLOB NOT NULL,

@@ -64,6 +64,12 @@ fn read_all(view: View<'_>) -> Result<()> {
         view.totals(Some(account.id))?;
         view.unproven_count(account.id)?;
         view.account(&account.name)?;
+        view.last_drill(account.id)?;
+        for when in [When { as_of: Some(RunId(1)), deleted: true }, When { as_of: None, deleted: true }] {
+            for mailbox in view.mailboxes_as_of(account.id, when)? {
+                view.wanted(&[mailbox.id], when, &mut |_| ControlFlow::Continue(()))?;
+            }
+        }
         for mailbox in view.mailboxes(account.id)? {
             let _ = mailbox.name.components();
             let mut listed = Vec::new();
@@ -102,7 +108,9 @@ fn read_one(view: View<'_>, account: AccountId, placed: &PlacementInfo) -> Resul
     match view.read_to_vec(&placed.message) {
         Ok(bytes) => {
             assert_eq!(MessageKey::of(&bytes), placed.message);
-            view.message(&placed.message)?;
+            let recipe = view.message(&placed.message)?.expect("it has just been read").recipe;
+            let header = view.header_of(&placed.message)?;
+            assert!(recipe.header().is_none() || header.as_ref() == recipe.header());
             view.candidates(account, bytes.len() as u64)?;
         }
         Err(error) => assert!(error.is_damage(), "{error}: {error:?}"),

@@ -14,7 +14,7 @@ use super::record::{History, MessageRecord, Placed, Record, Stay};
 use crate::damage::KnownDamage;
 use crate::frame::limit;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, PackId, RunId};
-use crate::info::{MailboxSeen, Mark, Proof};
+use crate::info::{DrillInfo, DrillScope, MailboxSeen, Mark, Proof};
 use crate::wire::{Cursor, Malformed, malformed, put_bytes, put_signed, put_varint};
 
 mod kind {
@@ -38,6 +38,7 @@ mod kind {
     pub(super) const RESTATED: u8 = 16;
     pub(super) const ALARM: u8 = 152;
     pub(super) const ACKNOWLEDGED: u8 = 153;
+    pub(super) const DRILLED: u8 = 154;
     /// Types with this bit may be skipped by who does not know them (J3).
     pub(super) const SKIPPABLE: u8 = 0x80;
     pub(super) const KNOWN_DAMAGE: u8 = SKIPPABLE;
@@ -205,6 +206,11 @@ impl Encoder {
                 put_varint(out, run.0.into());
                 kind::ACKNOWLEDGED
             }
+            Record::Drilled { account, drill } => {
+                put_varint(out, account.0.into());
+                put_drill(out, drill);
+                kind::DRILLED
+            }
             Record::Restated { uid, history, .. } => {
                 self.put_uid(out, *uid);
                 self.put_history(out, history);
@@ -293,6 +299,32 @@ fn form(date: &InternalDate, proof: Proof) -> u8 {
 
 /// Numbers that ascend, each as its distance from the one before. They take nothing from the frame's
 /// context and leave nothing in it, so that a reader may skip them.
+fn put_drill(out: &mut Vec<u8>, drill: &DrillInfo) {
+    out.push(u8::from(drill.scope == DrillScope::Sample));
+    put_varint(out, drill.as_of.map_or(0, RunId::get).into());
+    put_signed(out, drill.started_ms);
+    put_signed(out, drill.finished_ms);
+    for number in [drill.messages_asked, drill.messages_proven, drill.bytes_asked, drill.bytes_proven] {
+        put_varint(out, number);
+    }
+    out.extend_from_slice(drill.outcome.as_bytes());
+}
+
+fn take_drill(from: &mut Cursor<'_>) -> Result<DrillInfo, Malformed> {
+    let what = "a drill";
+    Ok(DrillInfo {
+        scope: if from.u8(what)? & 1 == 0 { DrillScope::Whole } else { DrillScope::Sample },
+        as_of: Some(from.varint32(what)?).filter(|&run| run > 0).map(RunId),
+        started_ms: from.signed(what)?,
+        finished_ms: from.signed(what)?,
+        messages_asked: from.varint(what)?,
+        messages_proven: from.varint(what)?,
+        bytes_asked: from.varint(what)?,
+        bytes_proven: from.varint(what)?,
+        outcome: take_rest_text(from, what)?,
+    })
+}
+
 fn put_numbers(out: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = u64>) {
     put_varint(out, numbers.len() as u64);
     let mut last = 0;
@@ -326,6 +358,7 @@ fn longest_payload(record: &Record) -> usize {
             history.stays.iter().map(stay).sum::<usize>()
                 + history.flags_until.iter().map(change).sum::<usize>()
         }
+        Record::Drilled { drill, .. } => drill.outcome.len(),
         Record::KnownDamage(damage) => damage.what.len(),
         Record::Lost { blobs, messages } => (blobs.len() + messages.len()) * 10,
         _ => 0,
@@ -354,6 +387,7 @@ fn place_of(record: &Record) -> (Option<RunId>, Option<EpochId>) {
         | Record::Mailbox { .. }
         | Record::Message(_)
         | Record::Acknowledged { .. }
+        | Record::Drilled { .. }
         | Record::KnownDamage(_)
         | Record::Lost { .. } => (None, None),
         Record::RunBegin { run, .. }
@@ -479,6 +513,10 @@ impl<'f> Decoder<'f> {
             kind::ACKNOWLEDGED => Record::Acknowledged {
                 account: AccountId(from.varint32("an account's number")?),
                 run: RunId(from.varint32("a run's number")?),
+            },
+            kind::DRILLED => Record::Drilled {
+                account: AccountId(from.varint32("an account's number")?),
+                drill: take_drill(from)?,
             },
             kind::RESTATED => {
                 let uid = self.take_uid(from)?;

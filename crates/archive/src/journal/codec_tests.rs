@@ -122,6 +122,8 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
             .prop_map(|((run, _), account)| Record::Alarm { run, account: AccountId(account) }),
         (ids(), any::<u32>())
             .prop_map(|((run, _), account)| Record::Acknowledged { account: AccountId(account), run }),
+        (any::<u32>(), drill())
+            .prop_map(|(account, drill)| Record::Drilled { account: AccountId(account), drill }),
         (ids(), uid(), history()).prop_map(|((_, epoch), uid, history)| Record::Restated {
             epoch,
             uid,
@@ -137,6 +139,25 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
             messages: messages.into_iter().map(MessageNumber).collect(),
         }),
     ]
+}
+
+fn drill() -> impl Strategy<Value = DrillInfo> {
+    let times = (any::<i64>(), any::<i64>());
+    (any::<bool>(), prop::option::of(1u32..), times, any::<[u64; 4]>(), "\\PC*").prop_map(
+        |(whole, as_of, (started_ms, finished_ms), [asked, proven, bytes_asked, bytes_proven], outcome)| {
+            DrillInfo {
+                scope: if whole { DrillScope::Whole } else { DrillScope::Sample },
+                as_of: as_of.map(RunId),
+                started_ms,
+                finished_ms,
+                messages_asked: asked,
+                messages_proven: proven,
+                bytes_asked,
+                bytes_proven,
+                outcome,
+            }
+        },
+    )
 }
 
 /// Some numbers, ascending.
@@ -176,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_journal_panic(keys: Vec<u8>, kind in (0u8..36).prop_map(|kind| if kind < 18 { kind } else { kind + 110 }), payload: Vec<u8>, rest: Vec<u8>) {
+    fn no_bytes_make_the_journal_panic(keys: Vec<u8>, kind in (0u8..46).prop_map(|kind| if kind < 18 { kind } else { kind + 110 }), payload: Vec<u8>, rest: Vec<u8>) {
         let mut records = vec![kind];
         put_bytes(&mut records, &payload);
         records.extend(rest);

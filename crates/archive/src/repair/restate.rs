@@ -80,6 +80,7 @@ pub(super) fn what_is_unknown(knows: &Connection, packs_say: &Connection) -> Res
 const ACCOUNTS: &str = "SELECT id, name, protocol FROM accounts WHERE id > 0 ORDER BY id";
 const RUNS: &str = "SELECT id, account, started_ms, finished_ms, outcome, ledger FROM runs ORDER BY id";
 const ALARMS: &str = "SELECT run, account, acknowledged FROM alarms ORDER BY run";
+const DRILLS: &str = "SELECT * FROM drills ORDER BY account";
 const MAILBOXES: &str =
     "SELECT id, account, identity, raw, utf8, delimiter, attributes, special_use, subscribed,
     object_id, selectable, gone FROM mailboxes WHERE id > 0 ORDER BY id";
@@ -117,6 +118,11 @@ fn restate(knows: &Connection, packs_say: &Connection, only_unknown: bool) -> Re
     }
     for id in wanted(differing(knows, packs_say, ALARMS)?) {
         records.extend(alarm(knows, RunId(number(id)))?);
+    }
+    for id in wanted(differing(knows, packs_say, DRILLS)?) {
+        let account = AccountId(number(id));
+        let drill = query::last_drill(knows, account)?;
+        records.extend(drill.map(|drill| Record::Drilled { account, drill }));
     }
     for id in wanted(differing(knows, packs_say, MAILBOXES)?) {
         records.extend(mailbox(knows, MailboxId(number(id)))?);

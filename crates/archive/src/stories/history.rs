@@ -255,3 +255,25 @@ fn l01_an_alarm_stands_until_it_is_acknowledged_and_outlives_the_catalogue() {
     world.drop_catalogue();
     assert_eq!(standing(&world.reader()), [alarmed[2].run]);
 }
+
+#[test]
+fn o14_the_last_drill_is_the_last_in_the_journal_and_outlives_the_catalogue() {
+    let world = World::new();
+    let mut writer = world.writer();
+    let run = pull(&mut writer, 1..3);
+    let other = writer.account("other", "imap").unwrap();
+    assert_eq!(writer.view().last_drill(run.account).unwrap(), None);
+    let later =
+        DrillInfo { finished_ms: 9_000, scope: DrillScope::Sample, as_of: None, ..drill(run.run, "") };
+    let last = DrillInfo { messages_proven: 69, ..drill(run.run, "partial") };
+    for drilled in [&drill(run.run, "proven"), &later, &last] {
+        writer.drilled(run.account, drilled).unwrap();
+        writer.commit().unwrap();
+        assert_eq!(writer.view().last_drill(run.account).unwrap().as_ref(), Some(drilled));
+    }
+    drop(writer);
+    world.drop_catalogue();
+    let reader = world.reader();
+    assert_eq!(reader.view().last_drill(run.account).unwrap(), Some(last), "whatever the clock said");
+    assert_eq!(reader.view().last_drill(other).unwrap(), None);
+}

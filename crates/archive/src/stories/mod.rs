@@ -171,6 +171,21 @@ pub(crate) fn placement(message: MessageKey, number: u32) -> NewPlacement {
     }
 }
 
+/// A drill of the whole account as it was then.
+pub(crate) fn drill(as_of: RunId, outcome: &str) -> DrillInfo {
+    DrillInfo {
+        scope: DrillScope::Whole,
+        as_of: Some(as_of),
+        started_ms: 3_000,
+        finished_ms: 4_000,
+        messages_asked: 70,
+        messages_proven: 70,
+        bytes_asked: 71_000,
+        bytes_proven: 71_000,
+        outcome: outcome.to_owned(),
+    }
+}
+
 /// What a run needs: account, run, mailbox, epoch.
 pub(crate) struct Run {
     pub(crate) account: AccountId,

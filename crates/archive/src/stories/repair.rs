@@ -84,6 +84,16 @@ pub(super) fn lived() -> (World, Server) {
         now.get_mut("INBOX").unwrap().remove(&number);
     }
     sync(&mut writer, &now);
+    // A person was called, and the mail has been given back for trial.
+    let account = writer.view().account("work").unwrap().unwrap().id;
+    for run in writer.view().runs(account, 2).unwrap() {
+        writer.alarm(account, run.id).unwrap();
+    }
+    let before = writer.view().runs(account, 2).unwrap().remove(1).id;
+    writer.acknowledge(account, before).unwrap();
+    writer.drilled(account, &drill(before, "partial")).unwrap();
+    writer.drilled(account, &drill(before, "proven")).unwrap();
+    writer.commit().unwrap();
     assert!(world.packs().len() >= 4, "{:?}", world.packs());
     drop(writer);
     (world, now)
@@ -105,6 +115,25 @@ pub(super) fn everything(view: View<'_>) -> BTreeSet<(String, u32, MessageKey, S
         }
     }
     all
+}
+
+/// The alarms that stand, and the last drill.
+fn remarks(view: View<'_>) -> (Vec<RunId>, Option<DrillInfo>) {
+    let account = view.account("work").unwrap().unwrap().id;
+    let alarms = view.alarms(account).unwrap().iter().map(|run| run.id).collect();
+    (alarms, view.last_drill(account).unwrap())
+}
+
+/// Which folders there were after each run, and how much they held.
+fn folders(view: View<'_>) -> Vec<(u32, Vec<(String, u64)>)> {
+    let account = view.account("work").unwrap().unwrap().id;
+    let runs = view.runs(account, 100).unwrap();
+    let then = |run: &RunInfo| {
+        let when = When { as_of: Some(run.id), deleted: false };
+        let mailboxes = view.mailboxes_as_of(account, when).unwrap();
+        mailboxes.iter().map(|mailbox| (mailbox.name.text(), mailbox.live)).collect()
+    };
+    runs.iter().map(|run| (run.id.get(), then(run))).collect()
 }
 
 /// The same mailboxes as they were after each run, with the flags that they had then.
@@ -227,6 +256,7 @@ fn live_through(whole: &World, server: &Server, seed: u64) {
     let world = copy_of(whole, with_catalogue);
     let truth = everything(whole.reader().view());
     let past = history(whole.reader().view());
+    let (called, shown) = (remarks(whole.reader().view()), folders(whole.reader().view()));
     let done: Vec<String> = (0..1 + seed % 3).map(|_| damage(&world, &mut dice)).collect();
     let story = format!("seed {seed}, catalogue {with_catalogue}: {done:?}");
 
@@ -272,6 +302,8 @@ fn live_through(whole: &World, server: &Server, seed: u64) {
     if with_catalogue {
         assert_eq!(everything(world.reader().view()), truth, "{story}: all is known that was known");
         assert_eq!(history(world.reader().view()), past, "{story}: and when it was so");
+        assert_eq!(remarks(world.reader().view()), called, "{story}: and what a person should know");
+        assert_eq!(folders(world.reader().view()), shown, "{story}: and where it was");
     }
     let again = repair_it(&world);
     assert!(again.found_nothing(), "{story}: a second repair finds nothing to do: {again:?}");

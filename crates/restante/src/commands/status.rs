@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
-use archive::{AccountInfo, Archive, MessageHit, RunInfo, View};
+use archive::{AccountInfo, Archive, DrillInfo, DrillScope, MessageHit, RunId, RunInfo, View};
 use message::escape::escape;
 use serde::Serialize;
 use serde_json::Value;
@@ -48,6 +48,8 @@ struct AccountStatus {
     trend: Trend,
     /// Suspicious runs that nobody has acknowledged, newest first.
     unacknowledged: Vec<Alarm>,
+    /// The last time that its mail was given back for trial; none where it never was.
+    last_drill: Option<Drill>,
     #[serde(skip)]
     next_run_at: Option<i64>,
 }
@@ -72,6 +74,22 @@ struct LastRun {
     number: u32,
     #[serde(skip)]
     started_at: i64,
+}
+
+#[derive(Serialize)]
+struct Drill {
+    started: Option<String>,
+    finished: Option<String>,
+    age_seconds: i64,
+    /// `whole` or `sample`.
+    scope: &'static str,
+    /// The run whose state was drilled; none: the newest.
+    as_of_run: Option<u32>,
+    outcome: String,
+    messages_asked: u64,
+    messages_proven: u64,
+    bytes_asked: u64,
+    bytes_proven: u64,
 }
 
 #[derive(Serialize, Default)]
@@ -183,6 +201,7 @@ fn of_account(
         bytes: totals.live_bytes,
         trend: trend(view, account, now)?,
         unacknowledged: alarms(view, account, config_file)?,
+        last_drill: view.last_drill(account.id)?.map(|drill| last_drill(drill, now)),
         ..AccountStatus::default()
     })
 }
@@ -227,6 +246,25 @@ fn last_run(run: &RunInfo) -> LastRun {
         error: ledger["error"].as_str().map(str::to_owned),
         number: run.id.get(),
         started_at,
+    }
+}
+
+fn last_drill(drill: DrillInfo, now: i64) -> Drill {
+    let finished = drill.finished_ms.div_euclid(1_000);
+    Drill {
+        started: rfc3339(drill.started_ms.div_euclid(1_000)),
+        finished: rfc3339(finished),
+        age_seconds: now.saturating_sub(finished),
+        scope: match drill.scope {
+            DrillScope::Whole => "whole",
+            DrillScope::Sample => "sample",
+        },
+        as_of_run: drill.as_of.map(RunId::get),
+        outcome: drill.outcome,
+        messages_asked: drill.messages_asked,
+        messages_proven: drill.messages_proven,
+        bytes_asked: drill.bytes_asked,
+        bytes_proven: drill.bytes_proven,
     }
 }
 
@@ -312,8 +350,31 @@ fn write(out: &mut impl Write, status: &Status, now: i64) -> std::io::Result<()>
             let (new, vanished) = (count(new), count(vanished));
             writeln!(out, "{name}: in {days} days {new} messages came, and {vanished} went from the server")?;
         }
+        write_drill(out, &name, account.last_drill.as_ref())?;
     }
     write_archive(out, &status.archive, now)
+}
+
+/// Whether the mail has been given back for trial, and what came of it.
+fn write_drill(out: &mut impl Write, account: &str, drill: Option<&Drill>) -> std::io::Result<()> {
+    let Some(drill) = drill else {
+        return writeln!(
+            out,
+            "{account}: no drill yet; `restante drill {account}` gives its mail back for trial"
+        );
+    };
+    let age = span(drill.age_seconds.max(0).unsigned_abs());
+    let of_what = if drill.scope == "whole" { "" } else { "a sample of " };
+    let (proven, asked) = (count(drill.messages_proven), count(drill.messages_asked));
+    let outcome = match drill.outcome.as_str() {
+        "proven" => "proven".to_owned(),
+        other => escape(other).to_uppercase(),
+    };
+    writeln!(
+        out,
+        "{account}: last drill {age} ago: {outcome}, {proven} of {of_what}{asked} messages, {}",
+        size(drill.bytes_proven)
+    )
 }
 
 fn result(run: &LastRun) -> String {
@@ -411,6 +472,44 @@ mod tests {
         let text = shown(&Status { accounts: vec![account], archive }, 0);
         assert!(text.contains("never") && text.contains("no schedule"), "{text}");
         assert!(text.contains("archive /srv/mail: not begun yet"), "{text}");
+    }
+
+    #[test]
+    fn o14_the_last_drill_is_shown_with_its_age_and_outcome_and_its_absence_is_said() {
+        let started_ms = STARTED_MS;
+        let drill = |scope, outcome: &str, messages_proven| {
+            let info = DrillInfo {
+                scope,
+                as_of: None,
+                started_ms,
+                finished_ms: started_ms + 60_000,
+                messages_asked: 1_200,
+                messages_proven,
+                bytes_asked: 2_000_000,
+                bytes_proven: 1_900_000,
+                outcome: outcome.to_owned(),
+            };
+            last_drill(info, started_ms / 1_000 + 60 + 3 * 86_400)
+        };
+        let line = |drill: Option<&Drill>| {
+            let mut out = Vec::new();
+            write_drill(&mut out, "work", drill).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let none = "work: no drill yet; `restante drill work` gives its mail back for trial\n";
+        assert_eq!(line(None), none);
+        let proven = drill(DrillScope::Whole, "proven", 1_200);
+        let told = format!(
+            "work: last drill 3 days ago: proven, {0} of {0} messages, {1}\n",
+            count(1_200),
+            size(1_900_000)
+        );
+        assert_eq!(line(Some(&proven)), told);
+        let partial = line(Some(&drill(DrillScope::Sample, "partial", 1_100)));
+        assert!(partial.contains("PARTIAL, ") && partial.contains(" of a sample of "), "{partial}");
+        let evil = line(Some(&drill(DrillScope::Sample, "\u{1b}[2J\n", 0)));
+        assert!(!evil.contains('\u{1b}') && evil.lines().count() == 1, "{evil:?}");
+        assert_eq!((proven.age_seconds, proven.scope), (3 * 86_400, "whole"));
     }
 
     #[test]
