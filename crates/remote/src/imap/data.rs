@@ -321,12 +321,22 @@ impl StatusLine {
         if words.expect()? != Token::Open {
             return Err(Unreadable);
         }
+        // The last that we ask for, and what we can do without: where it is garbage, the rest counts.
+        let mut had_id = false;
         loop {
-            let item = words.expect()?;
-            if item == Token::Close {
-                return if words.next()?.is_some() { Err(Unreadable) } else { Ok(line) };
+            let read = words.expect().and_then(|item| {
+                if item == Token::Close {
+                    return if words.next()?.is_some() { Err(Unreadable) } else { Ok(true) };
+                }
+                had_id |= item.is("MAILBOXID");
+                line.item(&item, &mut words).map(|()| false)
+            });
+            match read {
+                Ok(false) => {}
+                Ok(true) => return Ok(line),
+                Err(Unreadable) if had_id => return Ok(line),
+                Err(Unreadable) => return Err(Unreadable),
             }
-            line.item(&item, &mut words)?;
         }
     }
 
@@ -343,7 +353,9 @@ impl StatusLine {
         } else if item.is("APPENDLIMIT") {
             self.append_limit = words.expect()?.number();
         } else if item.is("MAILBOXID") {
-            words.list(|id| self.object_id = id.string().map(|id| text(&id)))?;
+            let mut told = None;
+            words.list(|id| told = id.string().map(|id| text(&id)))?;
+            self.object_id = told.filter(|id| tolerance::is_object_id(id));
         } else {
             words.skip_value()?;
         }

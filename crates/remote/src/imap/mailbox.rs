@@ -6,7 +6,7 @@ use super::command::Command;
 use super::conversation::{Answer, Code};
 use super::data::{Data, Row, StatusLine};
 use super::rows::FlagChange;
-use super::{Heard, Session};
+use super::{Heard, Session, tolerance};
 use crate::error::Error;
 
 /// The numbers of a mailbox, without opening it.
@@ -210,7 +210,7 @@ impl Opening {
             Some(Code::Other(word, rest)) => match word.as_str() {
                 "MAILBOXID" => {
                     let id = rest.trim_start_matches('(').trim_end_matches(')');
-                    examined.object_id = Some(id.to_owned()).filter(|id| !id.is_empty());
+                    examined.object_id = Some(id.to_owned()).filter(|id| tolerance::is_object_id(id));
                 }
                 "NOMODSEQ" => examined.highest_modseq = None,
                 // What came before was about the mailbox that was open until now (RFC 7162 §3.2.11).

@@ -9,6 +9,7 @@
 //! | a completion with a tag that is not ours, while one command is under way | its completion |
 //! | UIDs of a set unsorted, doubled, ranges with the larger end first | the set |
 //! | mailbox names with blanks and without quotes in LIST and STATUS | the name |
+//! | MAILBOXID that can be no name (Cyrus 3.6 in STATUS) | none was told |
 //! | LIST that cannot be read at all | a mailbox of that raw name, so that it is missed by name |
 //! | `HEADER.FIELDS` with blanks or quotes of its own | the section that was asked for |
 //! | FETCH items that nobody asked for, blanks where none belong | passed over |
@@ -114,6 +115,15 @@ pub(crate) fn bare_status_name(rest: &[u8]) -> Option<usize> {
             return Some(end);
         }
     }
+}
+
+/// Whether this can be the server's name of a mailbox (RFC 8474 §7). Cyrus 3.6 answers STATUS with
+/// octets from anywhere in its memory, the same for many mailboxes.
+pub(crate) fn is_object_id(id: &str) -> bool {
+    /// RFC 8474 §7: `1*255`.
+    const LONGEST: usize = 255;
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
+    (1..=LONGEST).contains(&id.len()) && id.bytes().all(fits)
 }
 
 #[cfg(test)]

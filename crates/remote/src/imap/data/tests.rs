@@ -150,6 +150,11 @@ fn statuses_of_all_kinds_are_read() {
     let line = status("* STATUS Sent (old) Items (UIDNEXT 4 MAILBOXID (M2) MESSAGES 1)");
     assert_eq!((line.name.as_slice(), line.messages), (b"Sent (old) Items".as_slice(), Some(1)));
     assert_eq!(status("* STATUS «a» (MESSAGES 1 )").name, b"a");
+    // As Cyrus 3.6 does: octets from anywhere, closed or not.
+    for id in ["(\u{8b}\u{a1};o\u{93}U))", "(\\\"(;o))", "(", "(a b!)", "()"] {
+        let line = status(&format!("* STATUS x (MESSAGES 3 UIDNEXT 4 MAILBOXID {id}"));
+        assert_eq!((line.messages, line.uid_next, line.object_id), (Some(3), Uid::new(4), None), "{id}");
+    }
     assert_eq!(status("* STATUS x ()"), StatusLine { name: b"x".to_vec(), ..StatusLine::default() });
 }
 

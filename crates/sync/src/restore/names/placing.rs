@@ -80,7 +80,7 @@ struct Origin {
 }
 
 impl Origin {
-    fn new(source: &SourceFolder, all_below_inbox: bool) -> Self {
+    fn new(source: &SourceFolder, all_below_inbox: bool, from_gmail: bool) -> Self {
         let mut components = source.name.components();
         let is_inbox = source.name.is_inbox();
         let below_inbox = components.len() > 1 && components[0].eq_ignore_ascii_case("INBOX");
@@ -92,7 +92,7 @@ impl Origin {
         if below_inbox && all_below_inbox {
             levels = &levels[1..];
         }
-        let is_gmail = levels.len() > 1 && roles::is_gmail(&levels[0]);
+        let is_gmail = from_gmail && levels.len() > 1 && roles::is_gmail(&levels[0]);
         if is_gmail {
             levels = &levels[1..];
         }
@@ -204,7 +204,9 @@ pub(super) fn follow(
 impl<'a> Placing<'a> {
     fn new(sources: &'a [SourceFolder], target: &'a Target) -> Self {
         let strips = all_below_inbox(sources, target);
-        let origins: Vec<Origin> = sources.iter().map(|source| Origin::new(source, strips)).collect();
+        let from_gmail = come_from_gmail(sources);
+        let origins: Vec<Origin> =
+            sources.iter().map(|source| Origin::new(source, strips, from_gmail)).collect();
         let mut by_levels = HashMap::new();
         for (number, origin) in origins.iter().enumerate() {
             by_levels.entry(origin.components.clone()).or_insert(number);
@@ -569,6 +571,15 @@ impl<'a> Placing<'a> {
         placed.made_for = (!self.target.is_below_prefix).then_some(Role::Archive);
         placed
     }
+}
+
+/// Whether Gmail itself has had these folders: it says what those in its own level are for. Elsewhere
+/// `[Gmail]/All Mail` is a folder like any other, brought by somebody who moved, and its messages are in
+/// no other.
+fn come_from_gmail(sources: &[SourceFolder]) -> bool {
+    let is_gmails =
+        |source: &&SourceFolder| source.name.components().iter().any(|level| roles::is_gmail(level));
+    sources.iter().filter(is_gmails).any(|source| source.special_use.is_some())
 }
 
 /// Whether the source is a server that has all folders below the inbox, so that the level says nothing.

@@ -377,6 +377,16 @@ fn r02_gmails_own_level_stays_with_gmail() {
 }
 
 #[test]
+fn r15_what_is_called_like_gmails_views_is_a_folder_like_any_other_where_no_server_said_otherwise() {
+    let names = ["INBOX", "[Gmail]/All Mail", "[Gmail]/Starred", "[Gmail]/Sent Mail", "Work"];
+    let sources = folders('/', &names);
+    assert_eq!(landed(&sources, &Server::new("", '/'), None), names);
+    let below =
+        ["INBOX", "INBOX.[Gmail].All Mail", "INBOX.[Gmail].Starred", "INBOX.[Gmail].Sent Mail", "INBOX.Work"];
+    assert_eq!(landed(&sources, &Server::new("INBOX.", '.'), None), below);
+}
+
+#[test]
 fn r15_nothing_is_sent_to_a_view_and_what_lies_only_in_one_goes_to_the_archive() {
     let sources = folders(
         '/',
