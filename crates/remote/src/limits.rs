@@ -15,14 +15,20 @@ pub struct Limits {
     pub connect: Duration,
     /// From the open connection to the greeting. Long: some servers look up the client's name first.
     pub greeting: Duration,
-    /// Without one octet while an answer is due. Long: opening a large mailbox, or waking one from
+    /// Without one octet while an answer is due, or while the server takes nothing of what is sent. Long: opening a large mailbox, or waking one from
     /// slow storage, takes minutes on some servers, and few send "still here".
     pub progress: Duration,
     /// For the farewell. Short: nothing depends on it.
     pub logout: Duration,
     /// A single response must come at least this fast on average once `progress` has passed; a
-    /// server that sends an octet a minute would else hold a run for ever. Octets a second.
+    /// server that sends an octet a minute would else hold a run for ever. What is sent has to be taken
+    /// as fast. Octets a second.
     pub slowest: u32,
+    /// An answer to messages that were sent may come later than `progress` by the time that they take
+    /// at this pace, for they may still lie in buffers on their way. Octets a second.
+    pub slow_line: u32,
+    /// The most octets that may lie in such buffers: what systems grow theirs to.
+    pub buffered: u64,
     /// Octets in a response that are not in literals. ESEARCH and VANISHED put a whole mailbox's
     /// UIDs in one line: 4 MiB hold half a million scattered ones.
     pub line: usize,
@@ -72,6 +78,8 @@ impl Default for Limits {
             progress: Duration::from_secs(180),
             logout: Duration::from_secs(5),
             slowest: 64,
+            slow_line: 16 << 10,
+            buffered: 8 << 20,
             line: 4 << 20,
             greeting_line: 8 << 10,
             literal: 24 << 20,

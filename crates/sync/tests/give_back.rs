@@ -56,7 +56,7 @@ impl World {
             keep_flags: false,
             dry_run: false,
             connections: 4,
-            limits: RestoreLimits::default(),
+            limits: RestoreLimits { settle: std::time::Duration::ZERO, ..RestoreLimits::default() },
         };
         let archive = Archive::open(&self.folder.path().join("a")).unwrap();
         restore(&archive, &job, &SystemClock::default(), &(), &Stop::default())

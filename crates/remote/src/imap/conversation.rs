@@ -175,6 +175,8 @@ pub(crate) struct Conversation {
     pub(crate) literals: Literals,
     /// A command has gone out in part, and its rest has not: nothing can be said any more.
     torn: bool,
+    /// Octets of messages that have left us, and may not have arrived.
+    in_transit: u64,
     /// Messages have been sent: whatever shows that their octets were read as commands is an error.
     strict: bool,
     /// We have said LOGOUT: BYE is an answer now.
@@ -195,6 +197,7 @@ impl Conversation {
             early: VecDeque::new(),
             literals: Literals::Synchronising,
             torn: false,
+            in_transit: 0,
             strict: false,
             leaving: false,
             responses: 0,
@@ -355,7 +358,11 @@ impl Conversation {
 
     fn event(&mut self, response: &Response<'_>) -> Result<Event, Error> {
         match response {
-            Response::Continue(_) => Ok(Event::Continue),
+            Response::Continue(_) => {
+                // It has read what came before.
+                self.set_in_transit(0);
+                Ok(Event::Continue)
+            }
             Response::Data { status, outcome } => {
                 let (status, answer) = (status_of(status), Answer::new(outcome));
                 if status == Status::Bye && !self.leaving {
@@ -383,6 +390,9 @@ impl Conversation {
                     },
                 };
                 self.forget(tag);
+                if self.open.is_empty() {
+                    self.set_in_transit(0);
+                }
                 self.responses = 0;
                 self.octets = 0;
                 Ok(Event::Done { tag, status: status_of(status), answer: Answer::new(outcome) })

@@ -121,6 +121,7 @@ impl<'c> Door<'c> {
         let limits = RestoreLimits {
             patience: account.limits.patience.clone(),
             remote: account.limits.remote.clone(),
+            ..RestoreLimits::default()
         };
         let password = password.unwrap_or_else(|| account.password.clone());
         Ok(Self {

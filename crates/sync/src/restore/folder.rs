@@ -48,6 +48,8 @@ pub(super) struct Folder {
     looked: bool,
     /// Copies of ours beyond those asked for, at the first look.
     extra_before: u64,
+    /// What was sent before a cut may be stored yet.
+    pub(super) is_unsettled: bool,
     /// Something was added since the last look.
     pub(super) changed: bool,
     pub(super) report: FolderReport,
@@ -76,6 +78,7 @@ impl Folder {
             keeps: None,
             looked: false,
             extra_before: 0,
+            is_unsettled: false,
             changed: false,
         }
     }

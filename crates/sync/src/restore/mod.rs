@@ -23,6 +23,7 @@ mod names;
 mod pairing;
 mod places;
 mod proof;
+mod quiet;
 mod reader;
 mod report;
 mod roles;
@@ -31,6 +32,7 @@ mod wanted;
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use archive::{Archive, MailboxId, When};
 use message::UidSet;
@@ -99,12 +101,25 @@ impl Verify {
 }
 
 /// The bounds of a restore.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RestoreLimits {
+    /// A target that may still be storing what an interrupted restore has sent must stand still for so
+    /// long before it is looked at.
+    pub settle: Duration,
     /// What is borne from the target before a message is left out, or the restore ends.
     pub patience: Patience,
     /// The bounds of the conversation with the target.
     pub remote: remote::Limits,
+}
+
+impl Default for RestoreLimits {
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_secs(1),
+            patience: Patience::default(),
+            remote: remote::Limits::default(),
+        }
+    }
 }
 
 /// Who watches a restore: progress bars, or nobody. All texts come from a server and are not escaped.

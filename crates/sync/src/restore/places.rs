@@ -15,7 +15,7 @@ use super::Room;
 use super::error::RestoreError;
 use super::names::{Destination, Home, Landings, Seen, SourceFolder, TargetWorld};
 use super::report::{FolderReport, TargetReport};
-use super::wanted;
+use super::{quiet, wanted};
 
 /// Mailboxes without a count in the listing are asked for it one by one, up to so many.
 const MOST_STATUS: usize = 200;
@@ -174,6 +174,13 @@ pub(super) async fn find(
         listed,
     };
     let mut landings = Landings::plan(folders.collect(), &world);
+    if !room.job.dry_run && described.messages > 0 {
+        let there = (0..sources.len()).filter(|&number| sources[number].is_wanted);
+        let there = there.filter_map(|number| landings.of(number).landing());
+        let there: Vec<MailboxName> =
+            there.filter(|landing| landing.exists).map(|landing| landing.name.clone()).collect();
+        quiet::wait(room, target.session(), &there).await?;
+    }
     let mut fates = make_all(room, target, sources, &mut landings).await?;
     let subscribed: Vec<&MailboxName> =
         world.listed.iter().filter(|mailbox| mailbox.subscribed).map(|mailbox| &mailbox.name).collect();

@@ -16,7 +16,7 @@ use super::line::Line;
 use super::look::{Depth, Look, look, settle_by_bytes};
 use super::pairing::How;
 use super::proof::{self, without};
-use super::{Room, Verify};
+use super::{Room, Verify, quiet};
 
 /// At least so many messages of a folder are compared byte for byte, and one of so many.
 const SAMPLE_LEAST: usize = 20;
@@ -43,6 +43,7 @@ pub(super) async fn restore(
             folder.in_flight.clear();
             return Err(error);
         }
+        folder.is_unsettled |= !folder.in_flight.is_empty();
         if error.is_a_cut() {
             folder.note_cut(room.job.limits.patience.cuts_before_skipped);
         }
@@ -113,6 +114,10 @@ async fn look_again(
     depth: Depth,
 ) -> Result<Look, RestoreError> {
     let session = line.reading(room).await?;
+    if folder.is_unsettled {
+        quiet::wait(room, session, std::slice::from_ref(&folder.name)).await?;
+        folder.is_unsettled = false;
+    }
     let seen = look(&room.reader, session, &folder.name, &mut folder.wanted, depth).await?;
     let (messages, bytes) = folder.note_look(&seen);
     room.progress.there(messages, bytes);
@@ -142,7 +147,8 @@ async fn ask_what_is_kept(
     folder: &mut Folder,
 ) -> Result<(), RestoreError> {
     if folder.keeps.is_none() {
-        folder.keeps = target.select(&folder.name).await?.permanent_flags;
+        let selected = target.select(&folder.name).await?;
+        folder.keeps = selected.permanent_flags;
         target.unselect().await?;
     }
     Ok(())

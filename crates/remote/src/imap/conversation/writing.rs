@@ -12,9 +12,11 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
 use super::{Command, Conversation, Data, Error, Event, Status, Step, Tag};
 
@@ -139,6 +141,8 @@ impl Conversation {
             if self.write(stage, Some(tag)).await? == Sent::CutShort {
                 return Ok(Sent::CutShort);
             }
+            let octets: usize = stage.iter().map(|piece| piece.len()).sum();
+            self.set_in_transit(self.in_transit.saturating_add(octets as u64));
             // The next message is announced already: whether the server waits for it is not known.
             if index < last && self.is_answered(tag) {
                 self.check_refused(tag)?;
@@ -147,6 +151,18 @@ impl Conversation {
             }
         }
         Ok(Sent::InStep)
+    }
+
+    /// What is on its way has time to get there before an answer is due.
+    pub(super) fn set_in_transit(&mut self, octets: u64) {
+        if octets == self.in_transit {
+            return;
+        }
+        self.in_transit = octets;
+        let limits = &self.limits;
+        let travel = octets.min(limits.buffered) / u64::from(limits.slow_line.max(1));
+        let patience = limits.progress + Duration::from_secs(travel);
+        self.guard().be_patient(patience);
     }
 
     /// Whether a command went out in part only.
@@ -158,10 +174,12 @@ impl Conversation {
         !self.open.contains(&tag)
     }
 
-    /// OK is no answer to a command that has not been sent to its end.
-    fn check_refused(&self, tag: Tag) -> Result<(), Error> {
+    /// OK is no answer to a command that has not been sent to its end, and nobody is to take it for one.
+    fn check_refused(&mut self, tag: Tag) -> Result<(), Error> {
         let is_ok = |event: &Event| matches!(event, Event::Done { tag: done, status: Status::Ok, .. } if *done == tag);
-        if self.early.iter().any(is_ok) {
+        let kept = self.early.len();
+        self.early.retain(|event| !is_ok(event));
+        if self.early.len() < kept {
             return Err(Error::OutOfStep { heard: "OK before the message was sent".to_owned() });
         }
         Ok(())
@@ -191,11 +209,16 @@ impl Conversation {
         self.torn = true;
         let mut outgoing = Outgoing { pieces, gone: 0 };
         let mut listen = false;
+        let (began, mut octets) = (Instant::now(), 0);
         loop {
             self.guard().begin_wait();
             match self.turn(&outgoing, listen).await {
                 Turn::Wrote(0) => return Err(self.last_words(&io::ErrorKind::WriteZero.into()).await),
-                Turn::Wrote(octets) => outgoing.advance(octets),
+                Turn::Wrote(taken) => {
+                    outgoing.advance(taken);
+                    octets += taken as u64;
+                    self.check_pace(began, octets)?;
+                }
                 Turn::Flushed => break,
                 Turn::Failed(error) => return Err(self.last_words(&error).await),
                 Turn::Heard(step) => {
@@ -216,6 +239,18 @@ impl Conversation {
         }
         self.torn = false;
         Ok(Sent::InStep)
+    }
+
+    /// An error when the server takes octets more slowly than anyone has to put up with.
+    fn check_pace(&self, began: Instant, octets: u64) -> Result<(), Error> {
+        let waited = began.elapsed();
+        let allowed =
+            self.limits.progress + Duration::from_secs(octets / u64::from(self.limits.slowest.max(1)));
+        if waited <= allowed {
+            return Ok(());
+        }
+        let received = self.counters().received();
+        Err(Error::Stalled { waited, received, hint: " (it takes what is sent, but far too slowly)" })
     }
 
     /// Writes a chunk, or flushes when nothing is left. What the server has said comes first if we

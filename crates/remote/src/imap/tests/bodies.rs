@@ -185,3 +185,26 @@ async fn a_sink_can_stop_the_fetch_and_with_it_the_session() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn r11_message_ids_are_asked_for_alone_and_taken_however_the_section_is_spelt() {
+    let lines = talk(
+        "",
+        "C: r1 UID FETCH 1:6 (UID FLAGS INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])
+         S: * 1 FETCH (UID 1 BODY[HEADER.FIELDS (MESSAGE-ID)] \"Message-ID: <1>\")
+         S: * 2 FETCH (UID 2 BODY[header.fields (\"Message-Id\")] {15}
+         S: Message-Id: <2>)
+         S: * 3 FETCH (UID 3 BODY[HEADER.FIELDS  ( MESSAGE-ID )] \"\")
+         S: * 4 FETCH (UID 4 BODY[HEADER.FIELDS (SUBJECT)] \"Subject: no\")
+         S: * 5 FETCH (UID 5 BODY[HEADER.FIELDS (MESSAGE-ID)]<0> \"no\")
+         S: * 6 FETCH (UID 6 BODY[HEADER] \"no\")
+         S: r1 OK",
+        async |mut session| {
+            let (lines, error) = fetches(&mut session, &[("1:6", Part::Fields)]).await;
+            assert!(error.is_none(), "{error:?}");
+            lines
+        },
+    )
+    .await;
+    assert_eq!(lines, ["1=Message-ID: <1>", "2=Message-Id: <2>", "3=", "end 1:6"]);
+}
