@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use archive::{Archive, Depth, When, Writer, WriterOptions};
+use archive::{Archive, Depth, Writer, WriterOptions};
 use message::MessageKey;
 use server::Store;
 use sync::{
@@ -17,9 +17,9 @@ use sync::{
     Stop, SystemClock, Verify,
 };
 
-use super::Context;
 use super::embedded::Embedded;
 use super::stop::listen;
+use super::{Context, known_account, moment};
 use crate::exit::{Exit, Failure, chain};
 use crate::output::amount::{count, size};
 use crate::output::restore_progress::Watcher;
@@ -124,14 +124,15 @@ impl Demo<'_> {
         expect(third.suspicious, "the loss is noticed", &third)?;
 
         self.verify()?;
-        let restored = self.restore()?;
+        let before = third.before.as_ref().map(|before| format!("run:{}", before.run));
+        let restored = self.restore(before.as_deref())?;
         say(&format!(
-            "7. Restore: {} messages in {} folders given back to the server, and read back from it.",
+            "7. Restore, as of the backup before: {} messages in {} folders given back to the server and proven.",
             count(restored.totals.proven),
             count(restored.folders.len() as u64)
         ));
         self.compare(&mail)?;
-        let again = self.restore()?;
+        let again = self.restore(before.as_deref())?;
         say(&format!(
             "9. Restore once more: {} added, {} were there. Nothing comes twice.",
             count(again.totals.added),
@@ -212,16 +213,19 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Gives everything back to the server, by the code of `restore` with its strictest proof.
-    fn restore(&self) -> Result<RestoreReport, Failure> {
+    /// Gives everything back to the server as it was, by the code of `restore` with its strictest proof.
+    fn restore(&self, as_of: Option<&str>) -> Result<RestoreReport, Failure> {
         let archive = Archive::open(&self.archive())?;
+        let when = {
+            let view = archive.view();
+            moment::when(&view, &known_account(&view, USER)?, as_of, false)?
+        };
         let job = RestoreJob {
             account: USER.to_owned(),
             endpoint: self.server.endpoint(),
             credentials: remote::Credentials { user: USER.to_owned(), password: PASSWORD.into() },
             filter: FolderFilter::new(&[], &[]).map_err(|error| broken("a filter", &error))?,
-            // The state before the disaster is what had vanished in it.
-            when: When { as_of: None, deleted: true },
+            when,
             only: None,
             prefix: None,
             verify: Verify::Full,
@@ -272,7 +276,7 @@ fn expect(holds: bool, what: &str, ledger: &Ledger) -> Result<(), Failure> {
 /// For `--keep`: a configuration with which the archive can be looked at.
 fn write_configuration(folder: &Path) -> std::io::Result<()> {
     let text = format!(
-        "# The demo's archive. Its server is gone; list, show, export, status and verify work.\n\
+        "# The demo's archive. Its server is gone; list, show, export, drill, status and verify work.\n\
          [archive]\npath = \"archive\"\n\n[[account]]\nname = \"{USER}\"\nhost = \"localhost\"\n\
          tls = \"none\"\nuser = \"{USER}\"\npassword = \"{PASSWORD}\"\n"
     );

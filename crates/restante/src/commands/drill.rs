@@ -4,7 +4,8 @@
 //!
 //! A part of the mail at a time ([`PART_BYTES`]), each to a fresh server, so that memory stays bounded
 //! however large the mailbox is. The server listens on this machine alone and its password is random:
-//! other users of the machine do not get in.
+//! other users of the machine do not get in. How it went is recorded in the archive, where `status` finds
+//! it; a drill that cannot be recorded was one all the same, and says why.
 
 mod choice;
 
@@ -20,10 +21,13 @@ use sync::{
 };
 
 use super::embedded::Embedded;
+use super::place::{open_writer, remember};
 use super::stop::listen_and_say;
 use super::{Context, known_account, read_archive};
 use crate::cli::Drill;
+use crate::config::Config;
 use crate::exit::{Exit, Failure, chain};
+use crate::memory::Memory;
 use crate::output::drill_report::{self, Amount, DrillReport};
 use crate::output::restore_progress::Watcher;
 use crate::output::{json, stdout};
@@ -52,7 +56,10 @@ pub(super) fn run(context: &Context, what: &Drill) -> Result<Exit, Failure> {
         }
         let _span = tracing::info_span!("account", account = account.name).entered();
         let drill = Practice { context, archive: &archive, account, what, stop: &stop };
-        reports.push(drill.report()?);
+        let mut report = drill.report()?;
+        report.not_recorded = drill.record(&config, &report).err();
+        report.recorded = report.not_recorded.is_none();
+        reports.push(report);
     }
     write(context, &reports)?;
     Ok(exit(&reports))
@@ -86,7 +93,7 @@ struct Practice<'a> {
 impl Practice<'_> {
     fn report(&self) -> Result<DrillReport, Failure> {
         let clock = SystemClock::default();
-        let started = sync::rfc3339(clock.unix_ms());
+        let started_ms = clock.unix_ms();
         let (mailboxes, folders) = self.folders()?;
         let seed = (!self.what.all).then(|| self.what.seed.map_or_else(random, Ok)).transpose()?;
         let chosen = seed.map(|seed| sample(&folders, self.what.sample, seed));
@@ -99,13 +106,15 @@ impl Practice<'_> {
                 break;
             }
         }
+        let finished_ms = clock.unix_ms();
         let outcome = sum.outcome();
         Ok(DrillReport {
             account: self.account.name.clone(),
-            started,
-            finished: sync::rfc3339(clock.unix_ms()),
+            started: sync::rfc3339(started_ms),
+            finished: sync::rfc3339(finished_ms),
+            times_ms: (started_ms, finished_ms),
             outcome,
-            extent: if self.what.all { "all" } else { "sample" },
+            scope: if self.what.all { "whole" } else { "sample" },
             seed,
             held: amount(&folders),
             chosen: amount(chosen.as_ref().unwrap_or(&folders)),
@@ -114,7 +123,27 @@ impl Practice<'_> {
             warnings: sum.warnings,
             totals: RestoreTotals::of(&sum.folders),
             folders: sum.folders,
+            recorded: false,
+            not_recorded: None,
         })
+    }
+
+    /// Writes into the archive how the drill went; an error says why that cannot be.
+    fn record(&self, config: &Config, report: &DrillReport) -> Result<(), String> {
+        if self.context.global.archive.is_some() {
+            return Err("an archive that is named with --archive is only read".to_owned());
+        }
+        if self.stop.requested() {
+            return Err("it was interrupted".to_owned());
+        }
+        let path = &config.archive.path;
+        let written = Memory::open(path).map_err(Failure::from).and_then(|memory| {
+            let mut writer = open_writer(path, &memory)?;
+            writer.drilled(self.account.id, &report.to_info())?;
+            writer.commit()?;
+            remember(path, &memory, &writer)
+        });
+        written.map_err(|failure| failure.summary().unwrap_or_default())
     }
 
     /// What the account's folders hold now.

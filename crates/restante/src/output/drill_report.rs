@@ -3,12 +3,13 @@
 
 use std::io::{self, Write};
 
+use archive::{DrillInfo, DrillScope};
 use message::escape::escape;
 use serde::Serialize;
 use sync::{FolderReport, RestoreOutcome, RestoreTotals};
 
 use super::amount::{count, size};
-use super::restore_report::{folders, messages, write_folder};
+use super::restore_report::{folders, messages, word, write_folder};
 
 /// The drill of one account. Its JSON form is a contract (docs/json.md).
 #[derive(Debug, Clone, Serialize)]
@@ -16,9 +17,12 @@ pub(crate) struct DrillReport {
     pub(crate) account: String,
     pub(crate) started: String,
     pub(crate) finished: String,
+    /// The same in milliseconds since 1970.
+    #[serde(skip)]
+    pub(crate) times_ms: (i64, i64),
     pub(crate) outcome: RestoreOutcome,
-    /// `sample` or `all`.
-    pub(crate) extent: &'static str,
+    /// `sample` or `whole`.
+    pub(crate) scope: &'static str,
     /// What chose the sample.
     pub(crate) seed: Option<u64>,
     /// What the archive holds of the account's newest state.
@@ -32,6 +36,10 @@ pub(crate) struct DrillReport {
     pub(crate) totals: RestoreTotals,
     /// The folders of which something was chosen.
     pub(crate) folders: Vec<FolderReport>,
+    /// Whether the archive knows of it.
+    pub(crate) recorded: bool,
+    /// Why it does not.
+    pub(crate) not_recorded: Option<String>,
 }
 
 /// So much mail.
@@ -42,6 +50,31 @@ pub(crate) struct Amount {
 }
 
 impl DrillReport {
+    /// What the archive keeps of it.
+    pub(crate) fn to_info(&self) -> DrillInfo {
+        let sent = self.totals.bytes_sent;
+        let bytes_asked = if self.totals.asked == self.chosen.messages { self.chosen.bytes } else { sent };
+        let all_proven = self.totals.proven == self.totals.asked;
+        DrillInfo {
+            scope: if self.seed.is_some() { DrillScope::Sample } else { DrillScope::Whole },
+            as_of: None,
+            started_ms: self.times_ms.0,
+            finished_ms: self.times_ms.1,
+            messages_asked: self.totals.asked,
+            messages_proven: self.totals.proven,
+            bytes_asked,
+            bytes_proven: if all_proven { bytes_asked } else { self.proven_bytes() },
+            outcome: word(self.outcome).to_owned(),
+        }
+    }
+
+    /// An estimate where not all was proven: what is not, is taken to be of the usual size.
+    fn proven_bytes(&self) -> u64 {
+        let (chosen, proven) = (self.chosen, u128::from(self.totals.proven));
+        let estimate = u128::from(chosen.bytes) * proven / u128::from(chosen.messages.max(1));
+        u64::try_from(estimate).unwrap_or(chosen.bytes).min(chosen.bytes)
+    }
+
     /// Whether the archive could not give some message, because it is damaged.
     pub(crate) fn met_damage(&self) -> bool {
         self.folders.iter().flat_map(|folder| &folder.refused).any(|refused| refused.damaged)
@@ -79,6 +112,9 @@ pub(crate) fn write(out: &mut impl Write, report: &DrillReport) -> io::Result<()
     if let Some(error) = &report.error {
         writeln!(out, "{account}: stopped: {}", escape(error))?;
     }
+    if let Some(why) = &report.not_recorded {
+        writeln!(out, "{account}: not recorded in the archive: {}", escape(why))?;
+    }
     writeln!(out, "{account}: {}", conclusion(report))
 }
 
@@ -114,7 +150,8 @@ mod tests {
             started: "2026-11-23T08:00:00Z".into(),
             finished: "2026-11-23T08:00:09Z".into(),
             outcome,
-            extent: "sample",
+            times_ms: (0, 9_000),
+            scope: "sample",
             seed: Some(4711),
             held: Amount { messages: 11_424, bytes: 503_600_000 },
             chosen: Amount { messages: 5_000, bytes: 268_000_000 },
@@ -123,6 +160,8 @@ mod tests {
             warnings: Vec::new(),
             totals: RestoreTotals::of(&folders),
             folders,
+            recorded: true,
+            not_recorded: None,
         }
     }
 
@@ -148,7 +187,7 @@ mod tests {
             work: the drill went well: 5 000 messages came back, each proven byte for byte
         "#);
         let all =
-            DrillReport { extent: "all", seed: None, ..report(RestoreOutcome::Proven, vec![folder(5_000)]) };
+            DrillReport { scope: "whole", seed: None, ..report(RestoreOutcome::Proven, vec![folder(5_000)]) };
         assert_snapshot!(shown(&all), @r#"
             work: all 5 000 messages, 255.6 MiB, from 1 folder, given back to the embedded server
             work: the drill went well: 5 000 messages came back, each proven byte for byte
@@ -163,6 +202,12 @@ mod tests {
         inbox.refused.push(Refused { id: "3f2a9c01".into(), uid: 7, why, damaged: true });
         let report = report(RestoreOutcome::Partial, vec![inbox]);
         assert!(report.met_damage());
+        let info = report.to_info();
+        assert_eq!(
+            (info.messages_asked, info.messages_proven, info.outcome.as_str()),
+            (5_000, 4_999, "partial")
+        );
+        assert!(info.bytes_proven < info.bytes_asked && info.bytes_proven > info.bytes_asked / 2);
         assert_snapshot!(shown(&report), @r#"
             work: a sample of 5 000 messages, 255.6 MiB, of 11 424, 480.3 MiB (--seed 4711 chooses it again), from 1 folder, given back to the embedded server
             INBOX: not on the server: 1 message (UID 7): the archive cannot give it: block damaged

@@ -88,7 +88,12 @@ impl RestoreProgress for Watcher {
 
     fn asked(&self, asked: usize, number: u64, bytes: u64) {
         if self.bars.is_none() {
-            tracing::info!("{}, {}, in {}", messages(number), size(bytes), folders(asked as u64));
+            tracing::info!(
+                "to be given back: {}, {}, in {}",
+                messages(number),
+                size(bytes),
+                folders(asked as u64)
+            );
         }
         self.bars(|bars| {
             bars.folders.set_length(asked as u64);
