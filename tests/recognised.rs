@@ -14,6 +14,11 @@ fn pulled() -> Option<(World, u64)> {
     Some((world, bytes))
 }
 
+fn mail_files(dir: &std::path::Path) -> usize {
+    let files = std::fs::read_dir(dir).expect("the folder is exported").flatten();
+    files.filter(|file| file.path().extension().is_some_and(|extension| extension == "eml")).count()
+}
+
 #[test]
 fn a_new_uidvalidity_costs_a_fraction_and_doubles_nothing() {
     let Some((world, full)) = pulled() else { return };
@@ -26,6 +31,14 @@ fn a_new_uidvalidity_costs_a_fraction_and_doubles_nothing() {
     assert!(fetched * 10 < full, "{fetched} of {full} octets were fetched again");
     assert!(ledger["totals"]["matched_by_header"].as_u64() > Some(u64::from(MESSAGES) * 7 / 10));
     world.assert_archive_equals_server();
+    let out = world.path("with-deleted");
+    let target = out.to_str().expect("a plain path");
+    world.run(0, &["export", ACCOUNT, target, "--format", "eml", "--folder", "INBOX", "--deleted"]);
+    assert_eq!(
+        mail_files(&out.join("INBOX")),
+        MESSAGES as usize,
+        "what lay there under old UIDs is the same"
+    );
 
     // Later runs prove the matches by their bytes, until none is left.
     for _ in 0..40 {
@@ -46,6 +59,22 @@ fn a_renamed_folder_costs_no_octet() {
     assert_eq!(ledger["totals"]["bytes_fetched"], 0);
     assert_eq!(ledger["totals"]["vanished"], 0);
     world.assert_archive_equals_server();
+
+    // As it was, it has its old name.
+    let names = |listed: serde_json::Value| -> Vec<String> {
+        let folders = listed["folders"].as_array().expect("folders").iter();
+        folders.map(|folder| folder["folder"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(world.json(&["list", ACCOUNT])), ["INBOX", "Attic"]);
+    assert_eq!(names(world.json(&["list", ACCOUNT, "--as-of", "run:1", "--deleted"])), ["INBOX", "Archive"]);
+    let listed = |folder| world.json(&["list", ACCOUNT, folder, "--as-of", "run:1"])["messages"].clone();
+    assert_eq!(listed("Archive").as_array().map(Vec::len), Some(50));
+    assert_eq!(listed("Attic"), listed("Archive"), "nothing else was called that then");
+    let out = world.path("as-of");
+    let target = out.to_str().expect("a plain path");
+    world.run(0, &["export", ACCOUNT, target, "--format", "eml", "--as-of", "run:1"]);
+    assert_eq!(mail_files(&out.join("Archive")), 50);
+    assert!(!out.join("Attic").exists());
 }
 
 #[test]
@@ -56,8 +85,7 @@ fn a_deleted_folder_stays_in_the_archive() {
     let out = world.path("out");
     let target = out.to_str().expect("a plain path");
     world.run(0, &["export", ACCOUNT, target, "--format", "eml", "--folder", "Archive", "--deleted"]);
-    let files = std::fs::read_dir(out.join("Archive")).expect("the folder is exported").flatten();
-    assert_eq!(files.filter(|file| file.path().extension().is_some_and(|e| e == "eml")).count(), 50);
+    assert_eq!(mail_files(&out.join("Archive")), 50);
 }
 
 #[test]

@@ -150,7 +150,7 @@ pub(crate) struct List {
     pub(crate) folder: Option<String>,
     /// As the mailbox was then: RFC 3339, YYYY-MM-DD for the end of that day, or run:N for the end of
     /// a run
-    #[arg(long, value_name = "TIME", requires = "folder")]
+    #[arg(long, value_name = "TIME", requires = "account")]
     pub(crate) as_of: Option<String>,
     /// Also what has vanished from the server since
     #[arg(long, requires = "account")]
@@ -392,6 +392,7 @@ mod tests {
             "list",
             "list work",
             "list work INBOX",
+            "list work --as-of run:7 --deleted",
             "show 0123abcd",
             "export work out --format eml",
             "export work out --format maildir --folder A --folder B --exclude C --as-of 2026-11-23 --deleted",

@@ -6,11 +6,12 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use archive::{MailboxInfo, PlacementInfo, View, When};
+use archive::{AccountInfo, MailboxId, View, WantedMessage, When};
 use formats::{ExportMessage, Exporter, Format};
+use message::MailboxName;
 use sync::FolderFilter;
 
-use super::list::sorted_mailboxes;
+use super::list::in_order;
 use super::{Context, known_account, moment, read_archive};
 use crate::cli::{Export, ExportFormat};
 use crate::exit::{Exit, Failure, chain};
@@ -73,28 +74,19 @@ pub(super) fn account(
 ) -> Result<Vec<FolderReport>, Failure> {
     let account = known_account(view, name)?;
     let when = moment::when(view, &account, wanted.as_of, wanted.deleted)?;
-    let mut mailboxes = sorted_mailboxes(view, &account)?;
-    mailboxes.retain(|mailbox| filter.wants(&mailbox.name.text()));
-    if mailboxes.is_empty() {
-        return Err(Failure::words(
-            Exit::Failed,
-            "no folder of the account matches, so there is nothing to write",
-        ));
+    let mut folders = folders(view, &account, when)?;
+    folders.retain(|folder| filter.wants(&folder.name.text()));
+    if folders.is_empty() {
+        let message = "no folder of the account matches, so there is nothing to write";
+        return Err(Failure::words(Exit::Failed, message)
+            .help("`restante list ACCOUNT` names its folders, with --as-of and --deleted those of then"));
     }
-    let mut parts = Vec::new();
-    for mailbox in mailboxes {
-        let placements = placements(view, &mailbox, when)?;
-        // A folder that is gone is written only for what is asked for of it.
-        if !placements.is_empty() || mailbox.gone.is_none() && mailbox.selectable {
-            parts.push((mailbox, placements));
-        }
-    }
-    let names: Vec<Vec<String>> = parts.iter().map(|(mailbox, _)| mailbox.name.components()).collect();
+    let names: Vec<Vec<String>> = folders.iter().map(|folder| folder.name.components()).collect();
     let mut exporter = formats::exporter(format(wanted.format), wanted.dir, &names)?;
-    let mut reports = Vec::with_capacity(parts.len());
-    for ((mailbox, placements), name) in parts.into_iter().zip(&names) {
+    let mut reports = Vec::with_capacity(folders.len());
+    for (folder, name) in folders.iter().zip(&names) {
         exporter.folder(name)?;
-        reports.push(folder(view, exporter.as_mut(), mailbox.name.text(), &placements)?);
+        reports.push(write_folder(view, exporter.as_mut(), folder, when)?);
     }
     exporter.finish()?;
     Ok(reports)
@@ -108,42 +100,75 @@ fn format(format: ExportFormat) -> Format {
     }
 }
 
-/// Oldest first, as mail is usually stored.
-fn placements(view: &View<'_>, mailbox: &MailboxInfo, when: When) -> Result<Vec<PlacementInfo>, Failure> {
-    let mut placements = Vec::new();
-    view.placements(mailbox.id, when, &mut |placement| {
-        placements.push(placement);
-        ControlFlow::Continue(())
-    })?;
-    placements.reverse();
-    Ok(placements)
+/// A folder, and the mailboxes that it was: more than one where one was deleted and made again.
+struct Folder {
+    name: MailboxName,
+    lives: Vec<MailboxId>,
 }
 
-fn folder(
-    view: &View<'_>,
-    exporter: &mut dyn Exporter,
-    name: String,
-    placements: &[PlacementInfo],
-) -> Result<FolderReport, Failure> {
-    let mut report = FolderReport { folder: name, ..FolderReport::default() };
-    for placement in placements {
-        let (id, uid) = (placement.message.to_string(), placement.uid.get());
-        match view.read_to_vec(&placement.message) {
-            Ok(bytes) => {
-                let (flags, internal_date) = (&placement.flags, &placement.internal_date);
-                exporter.message(&ExportMessage { uid, key: &id, flags, internal_date }, &bytes)?;
-                report.exported += 1;
-                report.bytes += bytes.len() as u64;
-            }
-            Err(error) if error.is_damage() => {
-                let why = chain(&error);
-                tracing::error!(folder = report.folder, message_id = id, uid, "not exported: {why}");
-                report.damaged.push(Damaged { id, uid, why });
-            }
-            Err(error) => return Err(error.into()),
+/// The folders that are written, by name. One that is gone is written only for what is asked for of it.
+fn folders(view: &View<'_>, account: &AccountInfo, when: When) -> Result<Vec<Folder>, Failure> {
+    let mut folders: Vec<Folder> = Vec::new();
+    for mailbox in in_order(view.mailboxes_as_of(account.id, when)?) {
+        let is_there = mailbox.gone.is_none() && mailbox.selectable;
+        if !is_there && !holds_anything(view, mailbox.id, when)? {
+            continue;
+        }
+        match folders.iter_mut().find(|folder| folder.name == mailbox.name) {
+            Some(folder) => folder.lives.push(mailbox.id),
+            None => folders.push(Folder { name: mailbox.name, lives: vec![mailbox.id] }),
         }
     }
-    Ok(report)
+    Ok(folders)
+}
+
+fn holds_anything(view: &View<'_>, mailbox: MailboxId, when: When) -> Result<bool, Failure> {
+    let mut any = false;
+    view.wanted(&[mailbox], when, &mut |_| {
+        any = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(any)
+}
+
+/// Writes what a folder held in the order in which it came, each message as often as it lay there.
+fn write_folder(
+    view: &View<'_>,
+    exporter: &mut dyn Exporter,
+    folder: &Folder,
+    when: When,
+) -> Result<FolderReport, Failure> {
+    let mut report = FolderReport { folder: folder.name.text(), ..FolderReport::default() };
+    let mut written = Ok(());
+    view.wanted(&folder.lives, when, &mut |message| {
+        written = write_message(view, exporter, &message, &mut report);
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    written.map(|()| report)
+}
+
+fn write_message(
+    view: &View<'_>,
+    exporter: &mut dyn Exporter,
+    message: &WantedMessage,
+    report: &mut FolderReport,
+) -> Result<(), Failure> {
+    let (id, uid) = (message.message.to_string(), message.uid.get());
+    match view.read_to_vec(&message.message) {
+        Ok(bytes) => {
+            let (flags, internal_date) = (&message.flags, &message.internal_date);
+            exporter.message(&ExportMessage { uid, key: &id, flags, internal_date }, &bytes)?;
+            report.exported += 1;
+            report.bytes += bytes.len() as u64;
+        }
+        Err(error) if error.is_damage() => {
+            let why = chain(&error);
+            tracing::error!(folder = report.folder, message_id = id, uid, "not exported: {why}");
+            report.damaged.push(Damaged { id, uid, why });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 fn report(context: &Context, what: &Export, folders: &[FolderReport]) -> Result<(), Failure> {

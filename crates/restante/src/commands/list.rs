@@ -39,11 +39,11 @@ pub(super) fn run(context: &Context, what: &List) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     let account = known_account(&view, name)?;
+    let when = moment::when(&view, &account, what.as_of.as_deref(), what.deleted)?;
     match &what.folder {
-        None => folders(&view, &account, what.deleted, json)?,
+        None => folders(&view, &account, when, json)?,
         Some(folder) => {
-            let when = moment::when(&view, &account, what.as_of.as_deref(), what.deleted)?;
-            let mailboxes = mailboxes_of_name(&view, &account, folder)?;
+            let mailboxes = mailboxes_of_name(&view, &account, folder, when)?;
             messages(&view, &account, folder, &mailboxes, when, json)?;
         }
     }
@@ -113,9 +113,13 @@ struct FolderRow {
     on_server: bool,
 }
 
-fn folders(view: &View<'_>, account: &AccountInfo, deleted: bool, as_json: bool) -> Result<(), Failure> {
-    let mailboxes = sorted_mailboxes(view, account)?;
-    let wanted = mailboxes.into_iter().filter(|mailbox| deleted || mailbox.gone.is_none());
+fn folders(view: &View<'_>, account: &AccountInfo, when: When, as_json: bool) -> Result<(), Failure> {
+    let wanted = match when {
+        // Also those that never held anything.
+        When { as_of: None, deleted: true } => view.mailboxes(account.id)?,
+        _ => view.mailboxes_as_of(account.id, when)?,
+    };
+    let wanted = in_order(wanted).into_iter();
     let rows: Vec<FolderRow> = wanted
         .map(|mailbox| FolderRow {
             folder: mailbox.name.text(),
@@ -135,7 +139,9 @@ fn folders(view: &View<'_>, account: &AccountInfo, deleted: bool, as_json: bool)
     for row in rows {
         let mut remarks: Vec<String> = row.special_use.into_iter().collect();
         if !row.on_server {
-            remarks.push("no longer on the server".to_owned());
+            remarks.push(
+                if when.as_of.is_none() { "no longer on the server" } else { "gone by then" }.to_owned(),
+            );
         }
         if !row.selectable {
             remarks.push("holds folders only".to_owned());
@@ -146,23 +152,30 @@ fn folders(view: &View<'_>, account: &AccountInfo, deleted: bool, as_json: bool)
     Ok(out.flush()?)
 }
 
-/// All mailboxes of an account: INBOX, then by name.
-pub(super) fn sorted_mailboxes(view: &View<'_>, account: &AccountInfo) -> Result<Vec<MailboxInfo>, Failure> {
-    let mut mailboxes = view.mailboxes(account.id)?;
+/// INBOX, then by name.
+pub(super) fn in_order(mut mailboxes: Vec<MailboxInfo>) -> Vec<MailboxInfo> {
     mailboxes.sort_by_cached_key(|mailbox| (!mailbox.name.is_inbox(), mailbox.name.text(), mailbox.id));
-    Ok(mailboxes)
+    mailboxes
 }
 
-/// The mailboxes that people see under this name; more than one where one is gone and another has
-/// come, or where the server has odd names.
-fn mailboxes_of_name(
+/// The mailboxes that people saw under this name at that moment, else those that they see under it now;
+/// more than one where one is gone and another has come, or where the server has odd names.
+pub(super) fn mailboxes_of_name(
     view: &View<'_>,
     account: &AccountInfo,
     name: &str,
+    when: When,
 ) -> Result<Vec<MailboxInfo>, Failure> {
     let is_inbox = name.eq_ignore_ascii_case("INBOX");
-    let mut mailboxes = sorted_mailboxes(view, account)?;
-    mailboxes.retain(|mailbox| mailbox.name.text() == name || is_inbox && mailbox.name.is_inbox());
+    let is_meant = |mailbox: &MailboxInfo| mailbox.name.text() == name || is_inbox && mailbox.name.is_inbox();
+    let mut mailboxes = in_order(view.mailboxes(account.id)?);
+    if when.as_of.is_some() {
+        let then = in_order(view.mailboxes_as_of(account.id, When { deleted: true, ..when })?);
+        if then.iter().any(is_meant) {
+            mailboxes = then;
+        }
+    }
+    mailboxes.retain(is_meant);
     if mailboxes.is_empty() {
         let message = format!("the archive holds no folder \"{name}\" of account \"{}\"", account.name);
         return Err(Failure::words(Exit::Failed, message).help("`restante list ACCOUNT` names its folders"));
