@@ -16,6 +16,7 @@
 //! A server may refuse a name, spell it in another way, or take two for one. [`Landings::refused`] and
 //! [`Landings::listed_again`] find the next name; they come to the same one in every run.
 
+mod origin;
 mod placing;
 mod spelling;
 mod target;
@@ -217,7 +218,8 @@ impl Landings {
             !self.is_free(&identity)
         };
         if here().filter(same).any(|mailbox| others(&mailbox)) {
-            let next = self.target.beside(&name, |identity| self.is_free(identity));
+            let is_free = |identity: &[u8]| self.is_free(identity);
+            let (next, _) = self.target.beside(&name, placing::FIRST_NUMBER, is_free);
             let notice = format!(
                 "the server takes `{}` for the mailbox of another folder; named `{}` instead",
                 escape(&name.text()),
@@ -275,6 +277,9 @@ impl Landings {
         placed.reasons = BTreeSet::new();
         placed.notices.push(notice);
         self.destinations[source] = self.destination(source);
+        if !self.has_folders_below(source) {
+            return;
+        }
         let settled = |other: usize| {
             let exists = self.destinations[other].landing().is_some_and(|landing| landing.exists);
             exists || self.refusals.contains_key(&other)
@@ -285,6 +290,17 @@ impl Landings {
             self.refusals.remove(&follower);
             self.destinations[follower] = self.destination(follower);
         }
+    }
+
+    /// False only if there are none: a quick look before all names are read again.
+    fn has_folders_below(&self, source: usize) -> bool {
+        let above = self.sources[source].name.raw();
+        let is_below = |other: &SourceFolder| {
+            let start = other.name.raw().get(..above.len());
+            other.name.raw().len() > above.len()
+                && start.is_some_and(|start| start.eq_ignore_ascii_case(above))
+        };
+        self.sources.iter().any(is_below)
     }
 
     fn destination(&self, source: usize) -> Destination {

@@ -16,6 +16,7 @@ use message::MailboxName;
 use message::escape::escape;
 
 use super::SourceFolder;
+use super::origin::Origin;
 use super::spelling::{self, Reason};
 use super::target::{Candidate, Start, Target};
 use crate::restore::roles::{self, Role};
@@ -64,65 +65,8 @@ impl Placed {
     }
 }
 
-/// A folder as it was on its server.
-struct Origin {
-    /// All levels of its name.
-    components: Vec<String>,
-    /// The levels that count: without an `INBOX` that all folders lie below, without `[Gmail]`.
-    levels: Vec<String>,
-    is_inbox: bool,
-    is_gmail: bool,
-    view: Option<Role>,
-    role: Option<Role>,
-    selectable: bool,
-    /// Its bytes are not what the encoding of its server makes of its text.
-    is_unreadable: bool,
-}
-
-impl Origin {
-    fn new(source: &SourceFolder, all_below_inbox: bool, from_gmail: bool) -> Self {
-        let mut components = source.name.components();
-        let is_inbox = source.name.is_inbox();
-        let below_inbox = components.len() > 1 && components[0].eq_ignore_ascii_case("INBOX");
-        if below_inbox {
-            // A server that has folders below the inbox takes it in any case.
-            "INBOX".clone_into(&mut components[0]);
-        }
-        let mut levels = &components[..];
-        if below_inbox && all_below_inbox {
-            levels = &levels[1..];
-        }
-        let is_gmail = from_gmail && levels.len() > 1 && roles::is_gmail(&levels[0]);
-        if is_gmail {
-            levels = &levels[1..];
-        }
-        let attribute = source.special_use.as_deref().and_then(Role::of_attribute);
-        let by_gmail = || match levels {
-            [level] if is_gmail => roles::gmail_view(level),
-            _ => None,
-        };
-        let role = attribute.or_else(by_gmail).filter(|_| !is_inbox);
-        let text = source.name.text();
-        let again = MailboxName::from_text(&text, None);
-        Self {
-            levels: levels.to_vec(),
-            is_inbox,
-            is_gmail,
-            view: role.filter(|role| role.is_view()),
-            role: role.filter(|role| !role.is_view()),
-            selectable: source.selectable || is_inbox,
-            is_unreadable: source.name.raw().is_ascii()
-                && again.identity() != source.name.identity()
-                && !is_inbox,
-            components,
-        }
-    }
-
-    /// Levels in front that do not count.
-    fn dropped(&self) -> usize {
-        self.components.len() - self.levels.len()
-    }
-}
+/// The folder that has the name itself is the first.
+pub(super) const FIRST_NUMBER: usize = 2;
 
 /// Not a folder that asks for a name, but the levels above one.
 const A_LEVEL: usize = usize::MAX;
@@ -143,6 +87,8 @@ struct Placing<'a> {
     own: Vec<Candidate>,
     places: Vec<Option<Placed>>,
     claimed: HashSet<Vec<u8>>,
+    /// Where to go on with numbers beside a name.
+    numbers: HashMap<Vec<u8>, usize>,
 }
 
 /// A mailbox for each folder that gets one, and the identities of these mailboxes.
@@ -203,10 +149,7 @@ pub(super) fn follow(
 
 impl<'a> Placing<'a> {
     fn new(sources: &'a [SourceFolder], target: &'a Target) -> Self {
-        let strips = all_below_inbox(sources, target);
-        let from_gmail = come_from_gmail(sources);
-        let origins: Vec<Origin> =
-            sources.iter().map(|source| Origin::new(source, strips, from_gmail)).collect();
+        let origins = Origin::of_all(sources, target);
         let mut by_levels = HashMap::new();
         for (number, origin) in origins.iter().enumerate() {
             by_levels.entry(origin.components.clone()).or_insert(number);
@@ -220,6 +163,7 @@ impl<'a> Placing<'a> {
             own: Vec::new(),
             places: vec![None; origins.len()],
             claimed: HashSet::new(),
+            numbers: HashMap::new(),
             origins,
         };
         for number in 0..sources.len() {
@@ -493,12 +437,15 @@ impl<'a> Placing<'a> {
     }
 
     /// Adds a number if the name is taken.
-    fn make_free(&self, placed: &mut Placed) {
+    fn make_free(&mut self, placed: &mut Placed) {
         if self.is_free(&placed.name) {
             return;
         }
         let is_free = |identity: &[u8]| !self.claimed.contains(identity) && !self.target.is_view(identity);
-        let next = self.target.beside(&placed.name, is_free);
+        let wanted = placed.name.identity().into_owned();
+        let from = self.numbers.get(&wanted).copied().unwrap_or(FIRST_NUMBER);
+        let (next, after) = self.target.beside(&placed.name, from, is_free);
+        self.numbers.insert(wanted, after);
         let taken = match self.target.is_view(&placed.name.identity()) {
             true => "only shows mail that lies elsewhere",
             false => "is the mailbox of another folder",
@@ -571,40 +518,4 @@ impl<'a> Placing<'a> {
         placed.made_for = (!self.target.is_below_prefix).then_some(Role::Archive);
         placed
     }
-}
-
-/// Whether Gmail itself has had these folders: it says what those in its own level are for. Elsewhere
-/// `[Gmail]/All Mail` is a folder like any other, brought by somebody who moved, and its messages are in
-/// no other.
-fn come_from_gmail(sources: &[SourceFolder]) -> bool {
-    let is_gmails =
-        |source: &&SourceFolder| source.name.components().iter().any(|level| roles::is_gmail(level));
-    sources.iter().filter(is_gmails).any(|source| source.special_use.is_some())
-}
-
-/// Whether the source is a server that has all folders below the inbox, so that the level says nothing.
-/// Not so where the target has just these: then they are its own.
-fn all_below_inbox(sources: &[SourceFolder], target: &Target) -> bool {
-    let mut folders = sources
-        .iter()
-        .filter(|source| source.selectable && !source.name.is_inbox())
-        .map(|source| source.name.components())
-        .peekable();
-    if folders.peek().is_none() {
-        return false;
-    }
-    folders.all(|components| components.len() > 1 && components[0].eq_ignore_ascii_case("INBOX"))
-        && (target.is_below_prefix || !has_them_below_its_inbox(sources, target))
-}
-
-/// Whether one of the folders lies below the inbox on the target too, which has others elsewhere.
-fn has_them_below_its_inbox(sources: &[SourceFolder], target: &Target) -> bool {
-    if !target.start.written.is_empty() {
-        return false;
-    }
-    let below = target.start_below(&target.inbox());
-    sources.iter().any(|source| {
-        let components = source.name.components();
-        components.len() == 2 && target.listed_as_is(&below, &components[1..]).is_some()
-    })
 }

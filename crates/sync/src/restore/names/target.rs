@@ -219,14 +219,20 @@ impl Target {
         self.name(&self.start, &["INBOX".to_owned()]).name
     }
 
-    /// Beside a name that is another folder's: the first of `name-2`, `name-3` … that is free.
-    pub(super) fn beside(&self, name: &MailboxName, is_free: impl Fn(&[u8]) -> bool) -> MailboxName {
+    /// Beside a name that is another folder's: the first of `name-2`, `name-3` … that is free, beginning
+    /// with this number; and the number after it.
+    pub(super) fn beside(
+        &self,
+        name: &MailboxName,
+        from: usize,
+        is_free: impl Fn(&[u8]) -> bool,
+    ) -> (MailboxName, usize) {
         let numbered = |number: usize| {
             let mut written = name.raw().to_vec();
             written.extend(format!("{JOINT}{number}").into_bytes());
-            self.named(written)
+            (self.named(written), number + 1)
         };
-        let free = (2..).map(numbered).find(|name| is_free(&name.identity()));
+        let free = (from..).map(numbered).find(|(name, _)| is_free(&name.identity()));
         free.expect("there are more numbers than mailboxes")
     }
 

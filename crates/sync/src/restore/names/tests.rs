@@ -498,6 +498,17 @@ fn r03_a_level_of_the_target_that_is_no_mailbox_is_made_one() {
     assert_eq!(landings.of(0).landing().unwrap().name.text(), "Work-2");
 }
 
+#[test]
+fn r01_thousands_of_names_that_become_one_stay_apart() {
+    let names: Vec<String> = (0..16_384u32)
+        .map(|number| (0..14).map(|bit| if number >> bit & 1 == 0 { '%' } else { '*' }).collect())
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let landed: HashSet<String> =
+        landed(&folders('/', &names), &Server::new("", '/'), None).into_iter().collect();
+    assert_eq!(landed.len(), 16_384);
+}
+
 const LEVELS: [&str; 26] = [
     "INBOX",
     "Inbox",
