@@ -35,6 +35,7 @@ pub struct Behaviour {
     faults: Vec<Fault>,
     naming: Naming,
     permanent_flags: Option<PermanentFlags>,
+    sessions_at_once: Option<usize>,
 }
 
 /// Which flags messages keep; others are dropped without a word (RFC 9051 §7.1).
@@ -97,6 +98,7 @@ impl Behaviour {
             faults: Vec::new(),
             naming: Naming::default(),
             permanent_flags: None,
+            sessions_at_once: None,
         }
     }
 
@@ -151,6 +153,13 @@ impl Behaviour {
     pub fn with_permanent_flags(mut self, flags: &[&str], any_keyword: bool) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         self.permanent_flags = Some(PermanentFlags { flags, any_keyword });
+        self
+    }
+
+    /// Lets in no more than so many sessions at a time; LOGIN of one more is answered NO `[LIMIT]`.
+    #[must_use]
+    pub fn with_sessions_at_once(mut self, sessions: usize) -> Self {
+        self.sessions_at_once = Some(sessions);
         self
     }
 
@@ -218,6 +227,10 @@ impl Behaviour {
     pub(crate) fn offers(&self, capability: &str) -> bool {
         let same = |known: &String| known.eq_ignore_ascii_case(capability);
         self.announces(capability) && !self.broken.iter().any(same)
+    }
+
+    pub(crate) fn sessions_at_once(&self) -> usize {
+        self.sessions_at_once.unwrap_or(usize::MAX)
     }
 
     pub(crate) fn naming(&self) -> &Naming {

@@ -47,12 +47,31 @@ pub(crate) struct Shared {
     pub(crate) script: Script,
     counts: Mutex<Counts>,
     log: Mutex<Vec<String>>,
+    /// One for each session that is logged in, besides this one.
+    admitted: Arc<()>,
 }
+
+/// A session that is logged in, as long as it is kept.
+pub(crate) struct Admitted(#[expect(dead_code, reason = "it is only counted")] Arc<()>);
 
 impl Shared {
     pub(crate) fn new(store: Store, behaviour: Behaviour) -> Self {
         let script = Script::new(behaviour.faults());
-        Self { store, script, behaviour, counts: Mutex::default(), log: Mutex::default() }
+        Self {
+            store,
+            script,
+            behaviour,
+            counts: Mutex::default(),
+            log: Mutex::default(),
+            admitted: Arc::default(),
+        }
+    }
+
+    /// Lets one more session in, unless there are too many.
+    pub(crate) fn admit(&self) -> Option<Admitted> {
+        let one_more = Arc::clone(&self.admitted);
+        // This one and the server's own are counted, too.
+        (Arc::strong_count(&one_more) - 1 <= self.behaviour.sessions_at_once()).then(|| Admitted(one_more))
     }
 
     pub(crate) fn log(&self) -> Vec<String> {

@@ -22,7 +22,7 @@ use crate::behaviour::Tls;
 use crate::effect::Effect;
 use crate::fault::Event;
 use crate::limits;
-use crate::server::Shared;
+use crate::server::{Admitted, Shared};
 use crate::store::{self, StoreError};
 use crate::wire::{Broken, Command, Stream, Wire};
 use append::Forgotten;
@@ -94,6 +94,7 @@ pub(crate) struct Session {
     /// APPENDs that went well.
     appends: u32,
     forgotten: Forgotten,
+    admitted: Option<Admitted>,
 }
 
 /// Serves one client until it goes.
@@ -121,6 +122,7 @@ impl Session {
             deflated: false,
             twists: Vec::new(),
             appends: 0,
+            admitted: None,
         }
     }
 

@@ -264,6 +264,19 @@ async fn a_busy_server_takes_so_many_in_a_connection() {
 }
 
 #[tokio::test]
+async fn so_many_sessions_are_let_in_at_a_time() {
+    let (server, mut first) = empty(Behaviour::modern().with_sessions_at_once(2)).await;
+    let _second = Client::login(&server).await;
+    let mut third = Client::connect(&server).await;
+    assert_eq!(third.ask("LOGIN alice secret").await, ["NO [LIMIT] too many sessions at a time"]);
+    first.ok("LOGOUT").await;
+    assert!(first.is_over().await);
+    while !third.ask("LOGIN alice secret").await[0].starts_with("OK") {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn an_append_is_cut_before_its_literal_in_it_and_after_it() {
     let (server, _) = empty(Behaviour::modern()).await;
     let cases = [
@@ -413,7 +426,7 @@ async fn mail_is_taken_and_then_gone() {
     assert_eq!(store.messages("alice", "Elsewhere").unwrap().len(), 1);
     client.ok("LOGOUT").await;
     assert!(client.is_over().await);
-    // The session's end is not the connection's: it is waited for by another session's count.
+    // The session ends after the connection.
     while inbox(&server).len() > 1 {
         tokio::task::yield_now().await;
     }

@@ -96,6 +96,11 @@ impl Session {
             self.shared.count(|counts| counts.logins_refused += 1);
             return Err(Stop::No("[AUTHENTICATIONFAILED] wrong user or password".to_owned()));
         }
+        self.admitted = self.shared.admit();
+        if self.admitted.is_none() {
+            self.shared.count(|counts| counts.logins_refused += 1);
+            return Err(Stop::No("[LIMIT] too many sessions at a time".to_owned()));
+        }
         self.shared.count(|counts| counts.logins += 1);
         self.user = Some(user.into_owned());
         Ok(format!("[CAPABILITY {}] logged in", self.capability_words()))

@@ -38,6 +38,8 @@ const MULTI_TRIES: u32 = 2;
 /// Messages that go in one command.
 struct Batch {
     indices: Vec<usize>,
+    /// How each was sent, once it was.
+    attempts: Vec<Attempt>,
     bytes: u64,
 }
 
@@ -94,14 +96,17 @@ pub(super) async fn append(
 
 impl Work<'_> {
     async fn run(&mut self) -> Result<(), RestoreError> {
+        // Why nothing more is sent. The answers to what is on the line are waited for all the same: a
+        // server that finished them after we had gone would be given them once more by the next look.
+        let mut ending = None;
         loop {
             self.read_ahead();
-            while self.may_send() {
+            while ending.is_none() && self.may_send() {
                 self.send().await?;
                 self.read_ahead();
             }
             if self.flights.is_empty() {
-                return Ok(());
+                return ending.map_or(Ok(()), Err);
             }
             let (id, outcome) = self.target.appended().await?;
             let Some(batch) = self.flights.remove(&id) else { continue };
@@ -111,9 +116,12 @@ impl Work<'_> {
             }
             match outcome {
                 Appended::Stored { uids } => self.stored(&batch, uids.unwrap_or_default()),
-                Appended::Refused { status_bad, refusal } => self.refused(&batch, status_bad, &refusal)?,
+                Appended::Refused { .. } if ending.is_some() => {}
+                Appended::Refused { status_bad, refusal } => {
+                    ending = self.refused(&batch, status_bad, &refusal).err();
+                }
             }
-            self.room.may_go_on()?;
+            ending = ending.or_else(|| self.room.may_go_on().err());
         }
     }
 
@@ -132,9 +140,9 @@ impl Work<'_> {
         let wanted = &self.folder.wanted;
         let sum = |indices: &[usize]| indices.iter().map(|&index| wanted[index].size).sum();
         if let Some(indices) = self.halves.pop_front() {
-            return Some(Batch { bytes: sum(&indices), indices });
+            return Some(Batch { bytes: sum(&indices), indices, attempts: Vec::new() });
         }
-        let mut batch = Batch { indices: vec![self.queue.pop_front()?], bytes: 0 };
+        let mut batch = Batch { indices: vec![self.queue.pop_front()?], attempts: Vec::new(), bytes: 0 };
         batch.bytes = sum(&batch.indices);
         let is_alone = |index: usize| self.folder.attempts.get(&index).is_some_and(Attempt::is_alone);
         if self.multi == Multi::No || is_alone(batch.indices[0]) {
@@ -172,12 +180,13 @@ impl Work<'_> {
         for (&index, read) in batch.indices.iter().zip(read) {
             match read {
                 Ok(bytes) => {
-                    let attempt = self.folder.attempts.get(&index).copied().unwrap_or_default();
+                    let attempt = self.folder.attempt(index);
                     let wanted = &self.folder.wanted[index];
                     synchronising |= attempt.is_synchronising();
                     let flags = kept(&attempt.flags(&wanted.flags), self.folder.keeps.as_ref());
                     messages.push(Outgoing { flags, date: attempt.date(wanted), bytes });
                     indices.push(index);
+                    batch.attempts.push(attempt);
                 }
                 Err(why) => self.folder.refuse(index, format!("damaged in the archive: {why}"), true),
             }
@@ -202,11 +211,31 @@ impl Work<'_> {
         if uids.len() == batch.indices.len() {
             self.folder.given.extend(batch.indices.iter().copied().zip(uids));
         }
-        for &index in &batch.indices {
+        let mut something_new = false;
+        for (&index, &attempt) in batch.indices.iter().zip(&batch.attempts) {
             self.folder.states[index] = State::Added;
+            something_new |= self.folder.lessons.learn(attempt, &self.folder.wanted[index].flags);
+        }
+        if something_new {
+            self.begin_anew();
         }
         self.folder.report.bytes_sent += batch.bytes;
         self.room.progress.there(batch.indices.len() as u64, batch.bytes);
+    }
+
+    /// What was taken apart before we knew better is put together again: it was not the number of
+    /// messages that the server had refused, nor this one or that.
+    fn begin_anew(&mut self) {
+        if self.multi == Multi::No && self.most > 1 {
+            self.multi = Multi::Untried { refused: 0 };
+        }
+        let (kept, again): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.halves)
+            .into_iter()
+            .partition(|half| half.iter().any(|index| self.folder.attempts.contains_key(index)));
+        self.halves = kept;
+        for index in again.into_iter().flatten().rev() {
+            self.queue.push_front(index);
+        }
     }
 
     fn refused(&mut self, batch: &Batch, bad: bool, refusal: &Refusal) -> Result<(), RestoreError> {
@@ -216,8 +245,8 @@ impl Work<'_> {
         if matches!(refusal.kind(), Some(Kind::Limit { .. } | Kind::Network)) {
             return Err(RestoreError::NotNow(refusal.clone()));
         }
-        if let [index] = batch.indices[..] {
-            return self.refused_alone(index, bad, refusal);
+        if let (&[index], &[attempt]) = (&batch.indices[..], &batch.attempts[..]) {
+            return self.refused_alone(index, attempt, bad, refusal);
         }
         if let Multi::Untried { refused } = &mut self.multi {
             *refused += 1;
@@ -235,12 +264,17 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn refused_alone(&mut self, index: usize, bad: bool, refusal: &Refusal) -> Result<(), RestoreError> {
+    fn refused_alone(
+        &mut self,
+        index: usize,
+        attempt: Attempt,
+        bad: bool,
+        refusal: &Refusal,
+    ) -> Result<(), RestoreError> {
         if refusal.wants_create() {
             let command = format!("APPEND to {}", self.folder.report.target);
             return Err(remote::Error::Refused { command, refusal: refusal.clone() }.into());
         }
-        let attempt = self.folder.attempts.get(&index).copied().unwrap_or_default();
         let next =
             if refusal.is_too_big() { None } else { attempt.after(&self.folder.wanted[index], bad, refusal) };
         match next {

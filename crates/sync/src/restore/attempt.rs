@@ -111,6 +111,45 @@ impl Attempt {
     }
 }
 
+/// After so many messages for which the same thing helped, it is done with the next ones at once.
+const SAME_TRIES: u32 = 3;
+
+/// What the messages of a mailbox have taught: a server that refuses keywords or literals that it has
+/// not asked for refuses them each time, and asking again with each message would take long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lessons {
+    without_keywords: u32,
+    keywords_taken: bool,
+    when_asked: u32,
+}
+
+impl Lessons {
+    /// How a message of which nothing else is known is sent.
+    pub(super) fn first_attempt(self) -> Attempt {
+        let no_keywords = self.without_keywords >= SAME_TRIES && !self.keywords_taken;
+        Attempt {
+            flags: if no_keywords { Kept::System } else { Kept::All },
+            synchronising: self.when_asked >= SAME_TRIES,
+            ..Attempt::default()
+        }
+    }
+
+    /// A message has been taken that was sent in this way. True: there is something new to be done.
+    pub(super) fn learn(&mut self, attempt: Attempt, flags: &Flags) -> bool {
+        let before = self.first_attempt();
+        let has_keywords = flags.iter().any(|flag| !flag.starts_with('\\'));
+        match attempt.flags {
+            Kept::All => self.keywords_taken |= has_keywords,
+            Kept::System | Kept::None => self.without_keywords += u32::from(has_keywords),
+        }
+        // With fewer flags as well, it was those that helped.
+        if attempt.synchronising && attempt.flags == Kept::All {
+            self.when_asked += 1;
+        }
+        self.first_attempt() != before
+    }
+}
+
 fn nearest(own: Moment) -> Moment {
     if SAFE_DATES.contains(&own.unix) {
         return own;

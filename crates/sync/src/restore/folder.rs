@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use message::{MailboxName, Uid, UidValidity};
 use remote::imap::PermanentFlags;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Lessons};
 use super::look::Look;
 use super::proof;
 use super::report::{FolderReport, Refused};
@@ -38,6 +38,8 @@ pub(super) struct Folder {
     pub(super) states: Vec<State>,
     /// What was tried with messages that met trouble.
     pub(super) attempts: HashMap<usize, Attempt>,
+    /// What this mailbox has taught us to try first.
+    pub(super) lessons: Lessons,
     /// Messages whose answer is due.
     pub(super) in_flight: HashSet<usize>,
     /// The UIDs that the server says it gave.
@@ -73,6 +75,7 @@ impl Folder {
             report: FolderReport { asked: wanted.len() as u64, ..report },
             wanted,
             attempts: HashMap::new(),
+            lessons: Lessons::default(),
             in_flight: HashSet::new(),
             given: HashMap::new(),
             keeps: None,
@@ -117,6 +120,11 @@ impl Folder {
         (0..self.states.len()).filter(|&index| self.states[index] == State::Missing)
     }
 
+    /// How a message is sent next.
+    pub(super) fn attempt(&self, index: usize) -> Attempt {
+        self.attempts.get(&index).copied().unwrap_or_else(|| self.lessons.first_attempt())
+    }
+
     pub(super) fn refuse(&mut self, index: usize, why: String, damaged: bool) {
         self.states[index] = State::Refused { why, damaged };
     }
@@ -125,7 +133,8 @@ impl Folder {
     pub(super) fn note_cut(&mut self, most: u32) {
         let alone = self.in_flight.len() == 1;
         for index in std::mem::take(&mut self.in_flight) {
-            let attempt = self.attempts.entry(index).or_default();
+            let first = self.lessons.first_attempt();
+            let attempt = self.attempts.entry(index).or_insert(first);
             attempt.cuts += 1;
             if alone && attempt.cuts >= most {
                 let why = format!("the connection was lost {} times while it was sent", attempt.cuts);

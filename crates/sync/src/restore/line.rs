@@ -15,17 +15,31 @@ use crate::retry::Cause;
 pub(super) struct Line {
     reading: Option<Session>,
     writing: Option<Target>,
+    /// The server lets us have only one of the two at a time.
+    alternates: bool,
     fruitless_cuts: u32,
 }
 
 impl Line {
+    /// Whether a mailbox that was opened on one connection may be closed since the other was used.
+    pub(super) fn alternates(&self) -> bool {
+        self.alternates
+    }
+
     /// The connection that reads.
     pub(super) async fn reading(&mut self, room: &Room<'_>) -> Result<&mut Session, RestoreError> {
         if self.reading.is_none() {
-            let limits = room.remote_limits();
-            let (network, job) = (room.surroundings.network, room.job);
-            let opening = Session::open_through(network, &job.endpoint, &job.credentials, &limits);
-            self.reading = Some(room.unless_stopped(opening).await?);
+            let session = match open_reading(room).await {
+                Err(error) if !matches!(error, RestoreError::Stopped) && self.writing.is_some() => {
+                    // Perhaps the server lets each user in once.
+                    self.alternates = true;
+                    self.hang_up().await;
+                    tracing::info!(account = %room.job.account, %error, "goes on with one connection at a time");
+                    open_reading(room).await?
+                }
+                opened => opened?,
+            };
+            self.reading = Some(session);
         }
         self.reading.as_mut().ok_or(RestoreError::Stopped)
     }
@@ -33,10 +47,16 @@ impl Line {
     /// The connection that writes.
     pub(super) async fn writing(&mut self, room: &Room<'_>) -> Result<&mut Target, RestoreError> {
         if self.writing.is_none() {
-            let limits = room.remote_limits();
-            let (network, job) = (room.surroundings.network, room.job);
-            let opening = Target::connect(network, &job.endpoint, &job.credentials, &limits);
-            self.writing = Some(room.unless_stopped(opening).await?);
+            let target = match open_writing(room).await {
+                Err(error) if !matches!(error, RestoreError::Stopped) && self.reading.is_some() => {
+                    self.alternates = true;
+                    self.hang_up().await;
+                    tracing::info!(account = %room.job.account, %error, "goes on with one connection at a time");
+                    open_writing(room).await?
+                }
+                opened => opened?,
+            };
+            self.writing = Some(target);
         }
         self.writing.as_mut().ok_or(RestoreError::Stopped)
     }
@@ -86,6 +106,18 @@ impl Line {
             target.logout().await;
         }
     }
+}
+
+async fn open_reading(room: &Room<'_>) -> Result<Session, RestoreError> {
+    let limits = room.remote_limits();
+    let (network, job) = (room.surroundings.network, room.job);
+    room.unless_stopped(Session::open_through(network, &job.endpoint, &job.credentials, &limits)).await
+}
+
+async fn open_writing(room: &Room<'_>) -> Result<Target, RestoreError> {
+    let limits = room.remote_limits();
+    let (network, job) = (room.surroundings.network, room.job);
+    room.unless_stopped(Target::connect(network, &job.endpoint, &job.credentials, &limits)).await
 }
 
 impl Room<'_> {

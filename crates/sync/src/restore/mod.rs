@@ -266,7 +266,8 @@ fn run(
 
 fn outcome(job: &RestoreJob, report: &RestoreReport, came_to_its_end: bool) -> RestoreOutcome {
     let all = |is_well: fn(&FolderReport) -> bool| came_to_its_end && report.folders.iter().all(is_well);
-    if report.folders.is_empty() || report.folders.iter().all(|folder| folder.error.is_some()) {
+    let in_vain = |folder: &FolderReport| folder.error.is_some() && folder.already_there + folder.added == 0;
+    if report.folders.iter().all(in_vain) {
         RestoreOutcome::Failed
     } else if job.dry_run && came_to_its_end {
         RestoreOutcome::Planned

@@ -139,6 +139,8 @@ pub(crate) struct Landings {
     claimed: HashSet<Vec<u8>>,
     /// Names that the server refused, by folder: the first that was asked for, and how many since.
     refusals: HashMap<usize, (MailboxName, usize)>,
+    /// Folders of whose mailbox the server says that it is there, though it does not list it so.
+    said_to_exist: HashSet<usize>,
 }
 
 impl Landings {
@@ -147,8 +149,15 @@ impl Landings {
     pub(crate) fn plan(sources: Vec<SourceFolder>, world: &TargetWorld) -> Self {
         let target = Target::new(world);
         let (places, claimed) = placing::place(&sources, &target);
-        let mut landings =
-            Self { target, sources, places, destinations: Vec::new(), claimed, refusals: HashMap::new() };
+        let mut landings = Self {
+            target,
+            sources,
+            places,
+            destinations: Vec::new(),
+            claimed,
+            refusals: HashMap::new(),
+            said_to_exist: HashSet::new(),
+        };
         landings.destinations =
             (0..landings.sources.len()).map(|source| landings.destination(source)).collect();
         landings
@@ -200,6 +209,12 @@ impl Landings {
         false
     }
 
+    /// The server says that the folder's mailbox, which it does not list, is there already: it spells
+    /// the name otherwise, and has done so before.
+    pub(crate) fn said_to_exist(&mut self, source: usize) {
+        self.said_to_exist.insert(source);
+    }
+
     /// Finds a mailbox that has been made in what the server lists then (RFC 9051 lets it spell the
     /// name otherwise, or have it already under a name that it takes for the same).
     pub(crate) fn listed_again(&mut self, source: usize, listed: &[Listed]) -> Seen {
@@ -229,7 +244,10 @@ impl Landings {
             return Seen::Anothers;
         }
         let skeleton = spelling::skeleton(&name.text());
-        let new = |mailbox: &&Listed| !self.target.is_listed(&mailbox.name.identity()) && !others(mailbox);
+        let is_old = self.said_to_exist.contains(&source);
+        let new = |mailbox: &&Listed| {
+            (is_old || !self.target.is_listed(&mailbox.name.identity())) && !others(mailbox)
+        };
         let found = here().find(same).or_else(|| {
             let mut alike =
                 here().filter(new).filter(|mailbox| spelling::skeleton(&mailbox.name.text()) == skeleton);

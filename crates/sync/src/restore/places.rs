@@ -281,6 +281,15 @@ async fn make_all(
             let tried = names_tried.entry(number).or_default();
             *tried += 1;
             match landings.listed_again(number, &listed) {
+                Seen::Hidden if !holds_messages(&listed, landings.of(number)) => {
+                    // A level that was there before: CREATE said that it exists (RFC 9051 §6.3.4).
+                    let why = "it is a level that holds no messages";
+                    if *tried < MOST_NAMES && landings.refused(number, why) {
+                        open.push_front(number);
+                    } else {
+                        fates.insert(number, Fate::NotMade(why.to_owned()));
+                    }
+                }
                 Seen::There | Seen::Hidden => drop(fates.insert(number, Fate::Made)),
                 Seen::Anothers if *tried < MOST_NAMES => open.push_front(number),
                 Seen::Anothers => {
@@ -302,7 +311,11 @@ async fn make(target: &mut Target, landings: &mut Landings, number: usize) -> Re
         }
         let (name, special_use) = (landing.name.clone(), landing.special_use);
         match target.create(&name, special_use).await {
-            Ok(()) => return Ok(Fate::Made),
+            Ok(true) => return Ok(Fate::Made),
+            Ok(false) => {
+                landings.said_to_exist(number);
+                return Ok(Fate::Made);
+            }
             Err(remote::Error::Refused { refusal, .. }) => {
                 if !landings.refused(number, &refusal.to_string()) {
                     return Ok(Fate::NotMade(refusal.to_string()));
@@ -311,6 +324,11 @@ async fn make(target: &mut Target, landings: &mut Landings, number: usize) -> Re
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+fn holds_messages(listed: &[Listed], destination: &Destination) -> bool {
+    let Some(landing) = destination.landing() else { return true };
+    listed.iter().find(|mailbox| mailbox.name == landing.name).is_none_or(|mailbox| mailbox.selectable)
 }
 
 /// The folders beside which only the rest of this one is wanted, as far as they are restored.

@@ -4,10 +4,12 @@
 //! proof. When a connection is cut, everything begins with a look again. So a restore needs no memory
 //! of its own, and what the server has taken without being heard is not sent twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use message::escape::escape;
 use message::{Flags, MailboxName, UidSet};
+use remote::imap::{Session, Target};
 
 use super::append::{append, kept};
 use super::error::RestoreError;
@@ -125,10 +127,7 @@ async fn look_again(
 }
 
 /// What the server says beforehand that it will not take need not be sent (RFC 7889).
-async fn leave_out_what_is_too_large(
-    target: &mut remote::imap::Target,
-    folder: &mut Folder,
-) -> Result<(), RestoreError> {
+async fn leave_out_what_is_too_large(target: &mut Target, folder: &mut Folder) -> Result<(), RestoreError> {
     let asked = if folder.is_planned { MailboxName::from_text("INBOX", None) } else { folder.name.clone() };
     let Some(limit) = target.append_limit(&asked).await? else { return Ok(()) };
     let too_large: Vec<usize> = folder.missing().filter(|&index| folder.wanted[index].size > limit).collect();
@@ -142,10 +141,7 @@ async fn leave_out_what_is_too_large(
 
 /// Opens the mailbox for writing to learn which flags it keeps, and closes it again: the server shall
 /// not tell us of each message that we add to it.
-async fn ask_what_is_kept(
-    target: &mut remote::imap::Target,
-    folder: &mut Folder,
-) -> Result<(), RestoreError> {
+async fn ask_what_is_kept(target: &mut Target, folder: &mut Folder) -> Result<(), RestoreError> {
     if folder.keeps.is_none() {
         let selected = target.select(&folder.name).await?;
         folder.keeps = selected.permanent_flags;
@@ -165,7 +161,7 @@ async fn prove_a_sample(
         .filter(|&index| seen.of(index).is_some_and(|(_, how)| *how == How::Header))
         .collect();
     let sample = sample(&by_header, room.surroundings.dice.throw());
-    let session = line.reading(room).await?;
+    let session = reading_in(room, line, &folder.name).await?;
     let wrong = settle_by_bytes(session, &folder.wanted, &mut seen, &sample).await?;
     if wrong.is_empty() {
         return Ok(seen);
@@ -216,17 +212,58 @@ async fn set_flags(
             sets.entry(flags).or_default().extend_from(&UidSet::from_iter([seen.uid]));
         }
     }
+    let mut refused = BTreeMap::new();
     for (flags, uids) in &sets {
-        match target.store_flags(uids, flags).await {
-            Ok(()) => folder.report.flags_set += uids.len(),
-            Err(error) if error.kind() == remote::Kind::Refused => {
-                folder.report.notices.push(format!("flags could not be set: {error}"));
-            }
-            Err(error) => return Err(error.into()),
+        if store(target, uids, flags, &mut refused).await? {
+            folder.report.flags_set += uids.len();
         }
     }
+    folder.report.notices.extend(
+        refused.iter().map(|(flag, error)| format!("flags could not be set: {} ({error})", escape(flag))),
+    );
     target.unselect().await?;
-    read_flags(room, line, look, &sets).await
+    let name = folder.name.clone();
+    read_flags(room, line, &name, look, &sets).await
+}
+
+/// Sets flags, and if that is refused as many of them as the server takes; whether anything was set.
+/// Flags found to be refused are noted with the refusal, and left out from then on.
+async fn store(
+    target: &mut Target,
+    uids: &UidSet,
+    flags: &Flags,
+    refused: &mut BTreeMap<String, String>,
+) -> Result<bool, RestoreError> {
+    let hopeful: Flags = flags.iter().filter(|flag| !refused.contains_key(*flag)).collect();
+    if hopeful.is_empty() && !flags.is_empty() {
+        return Ok(false);
+    }
+    let Some(error) = try_to_store(target, uids, &hopeful).await? else { return Ok(true) };
+    let mut taken = Flags::new();
+    for flag in hopeful.iter() {
+        let more: Flags = taken.iter().chain([flag]).collect();
+        match try_to_store(target, uids, &more).await? {
+            None => taken = more,
+            Some(error) => drop(refused.insert(flag.to_owned(), error)),
+        }
+    }
+    if hopeful.is_empty() {
+        refused.insert("none".to_owned(), error);
+    }
+    Ok(!taken.is_empty())
+}
+
+/// The refusal, if it is refused.
+async fn try_to_store(
+    target: &mut Target,
+    uids: &UidSet,
+    flags: &Flags,
+) -> Result<Option<String>, RestoreError> {
+    match target.store_flags(uids, flags).await {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == remote::Kind::Refused => Ok(Some(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Messages whose flags are not those of the archive and shall be.
@@ -242,10 +279,25 @@ fn differing(room: &Room<'_>, folder: &Folder, look: &Look) -> Vec<usize> {
     (0..folder.wanted.len()).filter(differs).collect()
 }
 
+/// The connection that reads, with the mailbox open that a look has opened on it.
+async fn reading_in<'l>(
+    room: &Room<'_>,
+    line: &'l mut Line,
+    mailbox: &MailboxName,
+) -> Result<&'l mut Session, RestoreError> {
+    let alternates = line.alternates();
+    let session = line.reading(room).await?;
+    if alternates {
+        session.examine(mailbox, None).await?;
+    }
+    Ok(session)
+}
+
 /// Reads the flags again that were set, over the other connection.
 async fn read_flags(
     room: &Room<'_>,
     line: &mut Line,
+    mailbox: &MailboxName,
     look: &mut Look,
     sets: &HashMap<Flags, UidSet>,
 ) -> Result<(), RestoreError> {
@@ -254,7 +306,7 @@ async fn read_flags(
     if uids.is_empty() {
         return Ok(());
     }
-    let session = line.reading(room).await?;
+    let session = reading_in(room, line, mailbox).await?;
     // The server tells of changes made elsewhere when it is asked for anything.
     session.recount().await?;
     let mut now = HashMap::new();

@@ -68,11 +68,11 @@ impl Target {
     }
 
     /// Makes a mailbox; one that is there already is as good. With CREATE-SPECIAL-USE it gets this use
-    /// (`\Sent`, …), unless the server refuses that.
+    /// (`\Sent`, …), unless the server refuses that. False: the server says that it was there.
     ///
     /// # Errors
     /// `Refused` when the server does not make it, whatever is asked for.
-    pub async fn create(&mut self, name: &MailboxName, special_use: Option<&str>) -> Result<(), Error> {
+    pub async fn create(&mut self, name: &MailboxName, special_use: Option<&str>) -> Result<bool, Error> {
         if let Some(special_use) = special_use
             && self.capabilities().create_special_use
         {
@@ -87,10 +87,10 @@ impl Target {
         self.make(Command::new("CREATE").mailbox(name)).await
     }
 
-    async fn make(&mut self, command: Command) -> Result<(), Error> {
+    async fn make(&mut self, command: Command) -> Result<bool, Error> {
         match self.session.run(command, &mut |_| {}).await {
-            Err(Error::Refused { refusal, .. }) if refusal.already_exists() => Ok(()),
-            result => result.map(|_| ()),
+            Err(Error::Refused { refusal, .. }) if refusal.already_exists() => Ok(false),
+            result => result.map(|_| true),
         }
     }
 
