@@ -35,16 +35,16 @@ async fn r01_without_namespaces_there_is_none_to_go_by() {
 async fn r02_a_mailbox_is_made_with_its_use_or_without_where_that_is_refused() {
     let sent = name("Gesendet");
     give("CREATE-SPECIAL-USE", "C: r1 CREATE \"Gesendet\" (USE (\\Sent))\nS: r1 OK", async |mut target| {
-        target.create(&sent, Some("\\Sent")).await.unwrap();
+        assert!(target.create(&sent, Some("\\Sent")).await.unwrap());
     })
     .await;
     let refused = "C: r1 CREATE \"Gesendet\" (USE (\\Sent))\nS: r1 NO [USEATTR] no\nC: r2 CREATE \"Gesendet\"\nS: r2 OK";
     give("CREATE-SPECIAL-USE", refused, async |mut target| {
-        target.create(&sent, Some("\\Sent")).await.unwrap();
+        assert!(target.create(&sent, Some("\\Sent")).await.unwrap());
     })
     .await;
     give("SPECIAL-USE", "C: r1 CREATE \"Gesendet\"\nS: r1 OK", async |mut target| {
-        target.create(&sent, Some("\\Sent")).await.unwrap();
+        assert!(target.create(&sent, Some("\\Sent")).await.unwrap());
     })
     .await;
 }
@@ -62,7 +62,7 @@ async fn r03_a_mailbox_that_is_there_is_as_good_as_made_and_a_refusal_is_told() 
         let script = format!("C: r1 CREATE \"a/b\"\nS: r1 {answer}\nC: r2 SUBSCRIBE \"a/b\"\nS: r2 NO no");
         give("", &script, async |mut target| {
             match target.create(&name("a/b"), None).await {
-                Ok(()) => assert!(made, "{answer}"),
+                Ok(new) => assert!(made && !new, "{answer}"),
                 Err(error) => assert!(!made && error.kind() == Kind::Refused, "{answer}: {error}"),
             }
             let error = target.subscribe(&name("a/b")).await.unwrap_err();
