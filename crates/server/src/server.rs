@@ -70,8 +70,9 @@ impl Shared {
     /// Lets one more session in, unless there are too many.
     pub(crate) fn admit(&self) -> Option<Admitted> {
         let one_more = Arc::clone(&self.admitted);
-        // This one and the server's own are counted, too.
-        (Arc::strong_count(&one_more) - 1 <= self.behaviour.sessions_at_once()).then(|| Admitted(one_more))
+        // The server's own is counted, too.
+        let sessions = Arc::strong_count(&one_more) - 1;
+        (sessions <= self.behaviour.sessions_at_once()).then_some(Admitted(one_more))
     }
 
     pub(crate) fn log(&self) -> Vec<String> {
