@@ -116,3 +116,109 @@ pub(super) fn copies_beyond(wanted: &[Wanted], look: &Look) -> u64 {
     let left = look.seen.iter().enumerate().filter(|(place, _)| !taken.contains(place));
     left.filter(|(_, seen)| is_ours(seen)).count() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use message::{MailboxName, Uid};
+
+    use super::super::pairing::Pair;
+    use super::super::report::FolderReport;
+    use super::super::wanted::Moment;
+    use super::*;
+
+    fn wanted(key: u8, flags: &str) -> Wanted {
+        Wanted {
+            uid: Uid::new(u32::from(key) + 1).expect("not 0"),
+            key: MessageKey::of(&[key]),
+            size: 10,
+            date: Some(Moment { unix: 1_700_000_000, offset_minutes: 60 }),
+            flags: Arc::new(Flags::parse(flags)),
+            header: Header::NotAsked,
+            lost: false,
+        }
+    }
+
+    fn seen(uid: u32, flags: &str, date: i64) -> Seen {
+        let (uid, flags) = (Uid::new(uid).expect("not 0"), Arc::new(Flags::parse(flags)));
+        Seen { uid, size: 10, date: Some(date), flags, content: Content::Unknown }
+    }
+
+    fn paired(seen: usize, how: How) -> Option<Pair> {
+        Some(Pair { seen, how })
+    }
+
+    /// The report of these messages, all taken, of which this is seen.
+    fn report(
+        wanted: Vec<Wanted>,
+        seen: Vec<Seen>,
+        pairs: Vec<Option<Pair>>,
+        keep_flags: bool,
+    ) -> FolderReport {
+        let name = MailboxName::from_text("INBOX", None);
+        let mut folder = Folder::new(name, wanted, FolderReport::default());
+        folder.states.fill(if keep_flags { State::There } else { State::Added });
+        folder.given.insert(0, Uid::new(7).expect("not 0"));
+        prove(&mut folder, &Look { validity: None, seen, pairs }, keep_flags);
+        folder.into_report()
+    }
+
+    fn remark(wanted: Wanted, seen: Seen, how: How) -> String {
+        let report = report(vec![wanted], vec![seen], vec![paired(0, how)], false);
+        report.remarks.first().map_or_else(String::new, |remark| remark.what.clone())
+    }
+
+    #[test]
+    fn only_what_is_equal_in_all_is_proven() {
+        let same = seen(7, "\\Seen work", 1_700_000_000);
+        let whole = report(
+            vec![wanted(1, "\\Seen WORK"), wanted(2, "")],
+            vec![same, seen(8, "", 1_700_000_000)],
+            vec![paired(0, How::Bytes), paired(1, How::Header)],
+            false,
+        );
+        assert_eq!((whole.proven, whole.proven_by_bytes, whole.remarks), (2, 1, vec![]));
+    }
+
+    #[test]
+    fn r04_r13_what_is_different_is_said_in_words() {
+        let read = || wanted(1, "\\Seen work");
+        assert_eq!(
+            remark(read(), seen(7, "\\Seen other", 1_700_000_000), How::Header),
+            "flags not kept: work; the target has more flags: other"
+        );
+        assert_eq!(
+            remark(read(), seen(7, "\\Seen work", 1_800_000_000), How::Bytes),
+            "the server keeps another received date: 15-Jan-2027 08:00:00 +0000 in place of 14-Nov-2023 \
+             23:13:20 +0100"
+        );
+        let changed = How::ButFor("line ends made CRLF".to_owned());
+        assert_eq!(
+            remark(read(), seen(7, "\\Seen work", 1_700_000_000), changed),
+            "equal but for: line ends made CRLF"
+        );
+    }
+
+    #[test]
+    fn r12_r16_what_was_taken_and_is_not_there_is_told_apart() {
+        let gone = |seen: Vec<Seen>, wanted: Vec<Wanted>, pairs| {
+            let report = report(wanted, seen, pairs, false);
+            assert_eq!(report.proven + report.remarks.len() as u64, report.asked);
+            report.remarks[0].what.clone()
+        };
+        let other = seen(7, "", 1_700_000_000);
+        assert!(gone(vec![], vec![wanted(1, "")], vec![None]).starts_with("taken, then gone"));
+        assert!(gone(vec![other.clone()], vec![wanted(1, "")], vec![None]).starts_with("different"));
+        let twins = vec![wanted(1, ""), wanted(1, "")];
+        assert!(gone(vec![other], twins, vec![None, paired(0, How::Bytes)]).starts_with("merged"));
+    }
+
+    #[test]
+    fn flags_of_what_was_there_may_stay_as_they_are() {
+        let pairs = || vec![paired(0, How::Bytes)];
+        let other_flags = || vec![seen(7, "\\Flagged", 1_700_000_000)];
+        assert_eq!(report(vec![wanted(1, "")], other_flags(), pairs(), true).proven, 1);
+        assert_eq!(report(vec![wanted(1, "")], other_flags(), pairs(), false).proven, 0);
+    }
+}
