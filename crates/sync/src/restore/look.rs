@@ -29,6 +29,11 @@ const BATCH_MESSAGES: usize = 500;
 const LARGE: u64 = 16 << 20;
 const SLICE: u32 = 8 << 20;
 
+/// Messages of the target that may be ours, changed, are fetched by so many. A mailbox that was encrypted
+/// in place has nothing else: when so many lots in a row bring none of ours, the rest is not fetched.
+const SUSPECTS_AT_ONCE: usize = 200;
+const MOST_FRUITLESS: usize = 2;
+
 /// So many header blocks are asked of the archive at a time.
 const HEADERS_AT_ONCE: usize = 2_000;
 
@@ -232,10 +237,25 @@ async fn find_changed(
         return Ok(());
     }
     let suspects = suspects(reader, session, wanted, &missing, seen, &left).await?;
-    let places: Vec<usize> = suspects.values().map(|suspect| suspect.place).collect();
-    let mut comparer = Comparer { reader, wanted, suspects, pairs: &mut pairing.pairs, failure: None };
-    session.fetch(requests(seen, &places, Part::Plain), &mut comparer).await?;
-    comparer.failure.map_or(Ok(()), Err)
+    let mut places: Vec<usize> = suspects.values().map(|suspect| suspect.place).collect();
+    // What an earlier restore has brought is the newest.
+    places.sort_unstable_by(|a, b| b.cmp(a));
+    let mut comparer =
+        Comparer { reader, wanted, suspects, pairs: &mut pairing.pairs, found: 0, failure: None };
+    let mut fruitless = 0;
+    for chunk in places.chunks(SUSPECTS_AT_ONCE) {
+        comparer.found = 0;
+        session.fetch(requests(seen, chunk, Part::Plain), &mut comparer).await?;
+        if let Some(failure) = comparer.failure {
+            return Err(failure);
+        }
+        fruitless = if comparer.found == 0 { fruitless + 1 } else { 0 };
+        if fruitless == MOST_FRUITLESS {
+            tracing::debug!(compared = SUSPECTS_AT_ONCE * MOST_FRUITLESS, "none of ours has been changed");
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Compares what comes with what it may be.
@@ -244,6 +264,7 @@ struct Comparer<'a> {
     wanted: &'a [Wanted],
     suspects: HashMap<Uid, Suspect>,
     pairs: &'a mut Vec<Option<Pair>>,
+    found: usize,
     failure: Option<RestoreError>,
 }
 
@@ -266,6 +287,7 @@ impl FetchSink for Comparer<'_> {
                 Ok(None) => {}
                 Ok(Some(how)) => {
                     self.pairs[index] = Some(Pair { seen: suspect.place, how });
+                    self.found += 1;
                     break;
                 }
                 Err(failure) => {
