@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! echo secret | cargo run --release -p restante-remote --example give -- \
-//!     HOST PORT USER DIR [MEBIBYTES [IN_FLIGHT]] [starttls|implicit] [wait]
+//!     HOST PORT USER DIR [MEBIBYTES [IN_FLIGHT]] [starttls|implicit] [wait] [CA.pem]
 //! ```
 //!
 //! It is also the shortest story of a restore: connect, append in batches, hear what became of them.
@@ -22,7 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [host, port, user, dir, rest @ ..] = arguments.as_slice() else {
         return Err(
-            "usage: give HOST PORT USER DIR [MEBIBYTES [IN_FLIGHT]] [starttls|implicit] [wait]".into()
+            "usage: give HOST PORT USER DIR [MEBIBYTES [IN_FLIGHT]] [starttls|implicit] [wait] [CA.pem]"
+                .into(),
         );
     };
     let has = |word: &str| rest.iter().any(|argument| argument == word);
@@ -35,12 +36,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (_, true) => Security::StartTls,
         _ => Security::Plain,
     };
+    let ca = rest.iter().find(|argument| argument.ends_with(".pem"));
     let endpoint = Endpoint {
         host: host.clone(),
         port: port.parse()?,
         security,
-        extra_authorities: Vec::new(),
-        extra_authorities_from: String::new(),
+        extra_authorities: ca.map(std::fs::read).transpose()?.unwrap_or_default(),
+        extra_authorities_from: ca.cloned().unwrap_or_default(),
     };
     let password = std::io::read_to_string(std::io::stdin())?;
     let password = password.trim_end_matches('\n').to_owned().into();

@@ -2,22 +2,28 @@
 //!
 //! From the inside outwards: responses are cut out of octets ([`imap_frame`]), read ([`imap_data`],
 //! [`imap_line`]), inflated ([`imap_deflate`]); and a whole session, from the greeting to a fetch of
-//! bodies, is held with a server that says whatever the input says ([`imap_session`]). It says it
-//! whatever it is asked, and then closes, so nothing here ever waits.
+//! bodies, is held with a server that says whatever the input says ([`imap_session`]); so is what a
+//! restore does, with an eye on what we say ([`imap_target`]). The server says it whatever it is asked,
+//! and then closes, so nothing here ever waits.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes};
-use message::{MailboxName, ModSeq, UidSet, UidValidity};
+use message::{Flags, InternalDate, MailboxName, ModSeq, Uid, UidSet, UidValidity};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::endpoint::{Credentials, Endpoint, Security};
 use crate::error::Error;
-use crate::imap::doors::{Data, Frame, Framer, conversational};
-use crate::imap::{Delivery, FetchRequest, FetchSink, Part, Refusal, Session, Since, Surveyed};
+use crate::imap::doors::{Data, Frame, Framer, conversational, kept_flags, told_uids};
+use crate::imap::{
+    AppendStyle, Appended, Delivery, FetchRequest, FetchSink, Outgoing, Part, Refusal, Session, Since,
+    Surveyed, Target,
+};
 use crate::limits::Limits;
 use crate::net::deflate::Deflate;
 use crate::net::meter::{Counters, Meter};
@@ -121,10 +127,21 @@ pub fn imap_line(data: &[u8]) {
         let Some(passed) = conversational(line) else { continue };
         assert!(passed.ends_with(b"\r\n") && passed.len() <= (20 << 10));
         assert!(matches!(imap_proto::Response::parse(&passed), Ok(([], _))));
+        for messages in 1..4 {
+            let Some(uids) = told_uids(&passed, messages) else { continue };
+            let distinct: HashSet<&Uid> = uids.iter().collect();
+            assert!(uids.len() == messages && distinct.len() == messages, "not a UID for each: {uids:?}");
+        }
+        if let Some(kept) = kept_flags(&passed) {
+            assert!(kept.flags.iter().all(|flag| kept.keeps(flag) && flag != "\\*" && !flag.is_empty()));
+        }
     }
     let text = String::from_utf8_lossy(data);
     let refusal = Refusal::new(text.split(' ').next().map(str::to_owned), &text);
     let _ = (refusal.kind(), refusal.login_hint());
+    assert!(!(refusal.is_over_quota() && refusal.is_too_big()), "full or too big, not both");
+    assert!(!(refusal.wants_create() && refusal.already_exists()), "missing or there, not both");
+    let _ = (refusal.is_impossible(), refusal.speaks_of_flags(), refusal.speaks_of_date());
     assert!(!refusal.to_string().contains(char::is_control));
 }
 
@@ -156,14 +173,7 @@ pub fn imap_session(data: &[u8]) {
     let limits = limits();
     let counters = Counters::default();
     let transport = Box::new(Meter::new(Canned::new(stream, form >> 1), counters.clone()));
-    let endpoint = Endpoint {
-        host: "mail.example.org".to_owned(),
-        port: 143,
-        security: Security::Plain,
-        extra_authorities: Vec::new(),
-        extra_authorities_from: String::new(),
-    };
-    let credentials = Credentials { user: "me".to_owned(), password: "secret".into() };
+    let (endpoint, credentials) = (endpoint(), credentials());
     block_on(async {
         let compress = form & 1 == 1;
         match Session::begin(transport, counters, &endpoint, &credentials, &limits, compress).await {
@@ -211,10 +221,181 @@ async fn hold(mut session: Session) {
     session.logout().await;
 }
 
+/// What a restore does, at a server that says what the input says. The first byte: bit 0 if it speaks
+/// while it is spoken to, the others in which portions octets come and go. Octets of messages go out as literals only, whatever the server says.
+pub fn imap_target(data: &[u8]) {
+    let Some((&form, stream)) = data.split_first() else { return };
+    let limits = limits();
+    let counters = Counters::default();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let heard = Heard {
+        lines: Bytes::copy_from_slice(stream),
+        portion: usize::from(form >> 1).pow(2) + 1,
+        said: Arc::clone(&said),
+        rest: false,
+        interrupts: form & 1 == 1,
+        spoken_to: false,
+    };
+    let transport = Box::new(Meter::new(heard, counters.clone()));
+    let (endpoint, credentials) = (endpoint(), credentials());
+    block_on(async {
+        match Session::begin(transport, counters, &endpoint, &credentials, &limits, false).await {
+            Ok(session) => {
+                let mut target = Target::new(session);
+                if let Err(error) = give(&mut target).await {
+                    check(&error);
+                }
+                // What has been answered is told, once each, and then there is an end.
+                while let Ok(outcome) = target.appended().await {
+                    check_outcome(&outcome.1);
+                }
+                target.logout().await;
+            }
+            Err(error) => check(&error),
+        }
+    });
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let leaves = stream.split(|&octet| octet == b'\n').filter(|line| line.starts_with(b"+")).count();
+    assert!(check_said(&said) <= leaves, "a literal without leave");
+}
+
+/// Each of these octets is one of a message, and stands nowhere else.
+const MARK: u8 = b'!';
+
+async fn give(target: &mut Target) -> Result<(), Error> {
+    let inbox = MailboxName::from_text("INBOX", Some(b'/'));
+    target.namespace().await?;
+    for wanted in [target.create(&inbox, Some("\\Sent")).await, target.subscribe(&inbox).await] {
+        if let Err(error @ Error::Refused { .. }) = &wanted {
+            check(error);
+        } else {
+            wanted?;
+        }
+    }
+    target.select(&inbox).await?;
+    target.quota(&inbox).await?;
+    target.append_limit(&inbox).await?;
+    let message = |bytes: &'static [u8]| Outgoing {
+        flags: Flags::parse("\\Seen a)b $ok"),
+        date: Some(InternalDate::parse(" 7-Jul-1996 02:44:25 -0700")),
+        bytes: Bytes::from_static(bytes),
+    };
+    let messages = [message(b"!!!!!!!!"), message(b"!\0!\0"), message(&[MARK; 5000])];
+    let most = target.most_per_append().min(messages.len());
+    let mut sent = HashSet::new();
+    for (count, synchronising) in [(1, false), (most, false), (1, true), (most, true)] {
+        let style = AppendStyle { synchronising };
+        assert!(sent.insert(target.append(&inbox, &messages[..count], style).await?), "an id twice");
+    }
+    while target.appends_in_flight() > 0 {
+        let (id, outcome) = target.appended().await?;
+        assert!(sent.remove(&id), "an outcome twice, or of nothing");
+        check_outcome(&outcome);
+    }
+    target.store_flags(&UidSet::parse("1:3").expect("a set"), &Flags::parse("$ok")).await
+}
+
+fn check_outcome(outcome: &Appended) {
+    match outcome {
+        Appended::Stored { uids: Some(uids) } => assert!((1..=3).contains(&uids.len())),
+        Appended::Stored { uids: None } => {}
+        Appended::Refused { refusal, .. } => assert!(!refusal.to_string().contains(char::is_control)),
+    }
+}
+
+/// What we said: lines, and literals of the length that was announced, or nothing of them where the
+/// server gave no leave. Only the end may be missing. Gives the number of literals that needed leave.
+fn check_said(mut said: &[u8]) -> usize {
+    let mut with_leave = 0;
+    while let Some(end) = memchr::memmem::find(said, b"\r\n") {
+        let line = &said[..end];
+        assert!(!line.contains(&MARK), "octets of a message in {:?}", String::from_utf8_lossy(line));
+        said = &said[end + 2..];
+        let announced = line.strip_suffix(b"}").and_then(|line| {
+            let plus = line.ends_with(b"+");
+            let digits = &line[memchr::memrchr(b'{', line)? + 1..line.len() - usize::from(plus)];
+            Some((std::str::from_utf8(digits).ok()?.parse().ok()?, plus))
+        });
+        let Some((length, plus)): Option<(usize, bool)> = announced else { continue };
+        if plus || said.first() == Some(&MARK) {
+            with_leave += usize::from(!plus);
+            said = said.get(length..).unwrap_or_default();
+        }
+    }
+    assert!(!said.contains(&MARK), "octets of a message at the end of what was said");
+    with_leave
+}
+
+/// A server that says one line at a time, takes what we say in portions, and notes it.
+struct Heard {
+    lines: Bytes,
+    portion: usize,
+    said: Arc<Mutex<Vec<u8>>>,
+    /// It takes nothing every second time.
+    rest: bool,
+    /// It speaks also while it is spoken to.
+    interrupts: bool,
+    spoken_to: bool,
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.spoken_to && !self.interrupts {
+            // Who speaks comes back when it has taken more.
+            return Poll::Pending;
+        }
+        let line = memchr::memchr(b'\n', &self.lines).map_or(self.lines.len(), |end| end + 1);
+        let length = line.min(self.portion).min(buffer.remaining());
+        buffer.put_slice(&self.lines.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.spoken_to = true;
+        self.rest = !self.rest;
+        if self.rest {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let length = octets.len().min(self.portion);
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&octets[..length]);
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.spoken_to = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint {
+        host: "mail.example.org".to_owned(),
+        port: 143,
+        security: Security::Plain,
+        extra_authorities: Vec::new(),
+        extra_authorities_from: String::new(),
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials { user: "me".to_owned(), password: "secret".into() }
+}
+
 /// Each body was asked for, and comes once.
 struct Sink {
     wanted: UidSet,
-    delivered: Vec<(message::Uid, Part)>,
+    delivered: Vec<(Uid, Part)>,
 }
 
 impl FetchSink for Sink {
@@ -318,5 +499,11 @@ mod tests {
     fn s18_no_server_makes_a_session_panic_or_deliver_what_was_not_asked_for() {
         seeds::replay("imap_session", imap_session);
         seeds::mutate("imap_session", imap_session, 10_000);
+    }
+
+    #[test]
+    fn s18_no_server_makes_a_restore_panic_or_send_octets_of_messages_as_commands() {
+        seeds::replay("imap_target", imap_target);
+        seeds::mutate("imap_target", imap_target, 10_000);
     }
 }

@@ -40,6 +40,7 @@ mod tolerance;
 pub(crate) mod doors {
     pub(crate) use super::data::Data;
     pub(crate) use super::frame::{Frame, Framer};
+    pub(crate) use super::target::doors::{kept_flags, told_uids};
     pub(crate) use super::tolerance::conversational;
 }
 

@@ -282,7 +282,7 @@ pub fn sendable_date(date: &InternalDate) -> Option<InternalDate> {
 
 /// The UIDs of an APPENDUID code, in the order of the messages, if they can be right. A range counts
 /// up, whichever end is told first (RFC 4315 §3).
-fn uids(answer: &Answer, messages: usize) -> Option<Vec<Uid>> {
+pub(super) fn uids(answer: &Answer, messages: usize) -> Option<Vec<Uid>> {
     let Some(Code::AppendUid(_, ranges)) = &answer.code else { return None };
     let length = |range: &RangeInclusive<u32>| u64::from(range.end() - range.start()) + 1;
     // Held against the number of messages before any memory is taken.

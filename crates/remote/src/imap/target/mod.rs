@@ -13,6 +13,36 @@ mod append;
 mod flags;
 mod mailbox;
 
+/// What the fuzz targets need: what is told by a status line that imap-proto can read.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod doors {
+    use async_imap::imap_proto::Response;
+    use message::Uid;
+
+    use super::{PermanentFlags, append};
+    use crate::imap::conversation::{Answer, Code};
+
+    fn answer(line: &[u8]) -> Option<Answer> {
+        match Response::parse(line).ok()?.1 {
+            Response::Done { outcome, .. } | Response::Data { outcome, .. } => Some(Answer::new(&outcome)),
+            _ => None,
+        }
+    }
+
+    /// The UIDs of so many messages.
+    pub(crate) fn told_uids(line: &[u8], messages: usize) -> Option<Vec<Uid>> {
+        append::uids(&answer(line)?, messages)
+    }
+
+    /// The flags that are kept.
+    pub(crate) fn kept_flags(line: &[u8]) -> Option<PermanentFlags> {
+        match answer(line)?.code {
+            Some(Code::PermanentFlags(flags)) => Some(PermanentFlags::new(flags)),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
