@@ -267,7 +267,7 @@ const MARK: u8 = b'!';
 async fn give(target: &mut Target) -> Result<(), Error> {
     let inbox = MailboxName::from_text("INBOX", Some(b'/'));
     target.namespace().await?;
-    for wanted in [target.create(&inbox, Some("\\Sent")).await, target.subscribe(&inbox).await] {
+    for wanted in [target.create(&inbox, Some("\\Sent")).await.map(drop), target.subscribe(&inbox).await] {
         if let Err(error @ Error::Refused { .. }) = &wanted {
             check(error);
         } else {

@@ -229,14 +229,14 @@ async fn r14_ok_in_place_of_leave_is_no_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn n11_a_slow_line_is_no_stall_as_long_as_octets_go_out() {
+async fn n02_a_slow_line_is_no_stall_as_long_as_octets_go_out() {
     let pieces = "WAIT 170\nC# 50000\n".repeat(LARGE / 50_000);
     let script = format!("C: r1 APPEND \"INBOX\" {{{LARGE}+}}\n{pieces}C: \nS: r1 OK [APPENDUID 1 1]");
     assert_eq!(gives_large(&script).await.unwrap(), uids(&[1]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn n11_an_answer_has_the_time_that_unsent_octets_take_on_a_slow_line() {
+async fn n02_an_answer_has_the_time_that_unsent_octets_take_on_a_slow_line() {
     // As if the octets that have left us were waiting in buffers on the way.
     let message = Outgoing { bytes: Bytes::from(vec![b'x'; 8 << 20]), ..bare("") };
     let then = "S: r1 OK\nC: r2 NOOP\nWAIT 170\nS: r2 OK\nC: r3 NOOP\nWAIT 200";
@@ -257,7 +257,7 @@ async fn n11_an_answer_has_the_time_that_unsent_octets_take_on_a_slow_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn n11_a_server_that_takes_nothing_has_stalled() {
+async fn n02_a_server_that_takes_nothing_has_stalled() {
     let start = tokio::time::Instant::now();
     let script = format!("C: r1 APPEND \"INBOX\" {{{LARGE}+}}\nWAIT 500");
     let error = gives_large(&script).await.unwrap_err();
@@ -268,7 +268,7 @@ async fn n11_a_server_that_takes_nothing_has_stalled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn n11_a_server_that_takes_an_octet_now_and_then_has_stalled() {
+async fn n03_a_server_that_takes_an_octet_now_and_then_has_stalled() {
     let pieces = "C# 1\nWAIT 170\n".repeat(20);
     let script = format!("C: r1 APPEND \"INBOX\" {{{LARGE}+}}\n{pieces}");
     let error = gives_large(&script).await.unwrap_err();
