@@ -145,6 +145,8 @@ fn s01_the_password_stands_in_no_output_and_in_no_file() {
             &["--json", "status"],
             &["--json", "list"],
             &["--json", "verify"],
+            &["--verbose", "restore", "work", "--to", "work"],
+            &["--json", "--verbose", "restore", "work", "--to", "work", "--dry-run"],
         ] {
             let output = vault.run(arguments);
             good += usize::from(output.code == Some(0));
@@ -153,6 +155,45 @@ fn s01_the_password_stands_in_no_output_and_in_no_file() {
         }
     }
     assert!(good > 20, "most of it works: {good}");
+    for path in vault.made().iter().filter(|path| path.is_file()) {
+        assert_clean(&path.display().to_string(), &fs::read(path).expect("a file"));
+    }
+}
+
+#[test]
+fn s01_the_password_of_a_restore_stands_in_no_output_and_in_no_file() {
+    let vault = Vault::new();
+    vault.run(&["--run-now"]).expect_code(0);
+    vault.write("helper", &format!("#!/bin/sh\necho '{CANARY}'\n"), 0o700);
+    vault.write("broken", &format!("#!/bin/sh\necho '{CANARY}'\nexit 3\n"), 0o700);
+    vault.write("open", CANARY, 0o644);
+    vault.write("wrong", &format!("{CANARY}-not"), 0o600);
+    let url = format!("imap://anna@localhost:{}", vault.server.port());
+    let with_password = format!("imap://anna:{CANARY}@localhost:{}", vault.server.port());
+    let path = |name: &str| vault.path(name).display().to_string();
+    let helper = format!("{} 'an argument'", path("helper"));
+    let table: [(i32, &str, &[&str]); 8] = [
+        (0, &url, &["--password-file", &path("secret")]),
+        (0, &url, &["--password-command", &helper]),
+        (2, &url, &["--password-command", &path("broken")]),
+        (2, &url, &["--password-file", &path("open")]),
+        (1, &url, &["--password-file", &path("wrong")]),
+        // Nobody is there to be asked.
+        (2, &url, &[]),
+        (2, &with_password, &[]),
+        (2, &format!("{with_password}/INBOX"), &["--password-file", &path("secret")]),
+    ];
+    for (code, to, more) in table {
+        for first in [&["--verbose"][..], &["--json", "--verbose"], &["--log-format", "json"]] {
+            let arguments = [first, &["restore", "work", "--to", to], more].concat();
+            let output = vault.run(&arguments);
+            output.expect_code(code);
+            assert_clean(&format!("{more:?}: standard output"), &output.stdout);
+            assert_clean(&format!("{more:?}: standard error"), output.stderr.as_bytes());
+        }
+    }
+    let output = vault.run(&["--verbose", "--json", "drill"]);
+    output.expect_code(0);
     for path in vault.made().iter().filter(|path| path.is_file()) {
         assert_clean(&path.display().to_string(), &fs::read(path).expect("a file"));
     }

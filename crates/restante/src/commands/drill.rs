@@ -45,8 +45,7 @@ const STOPPING: &str = "asked to stop: ending the drill; once more ends at once"
 
 pub(super) fn run(context: &Context, what: &Drill) -> Result<Exit, Failure> {
     let config = context.reading_config()?;
-    let archive = read_archive(&config)?;
-    let accounts = accounts(&archive.view(), what.account.as_deref())?;
+    let accounts = accounts(&read_archive(&config)?.view(), what.account.as_deref())?;
     let stop = listen_and_say(&context.screen, STOPPING)
         .map_err(|error| Failure::words(Exit::Failed, format!("cannot listen for signals: {error}")))?;
     let mut reports = Vec::with_capacity(accounts.len());
@@ -55,9 +54,11 @@ pub(super) fn run(context: &Context, what: &Drill) -> Result<Exit, Failure> {
             break;
         }
         let _span = tracing::info_span!("account", account = account.name).entered();
-        let drill = Practice { context, archive: &archive, account, what, stop: &stop };
-        let mut report = drill.report()?;
-        report.not_recorded = drill.record(&config, &report).err();
+        let archive = Archive::open(&config.archive.path)?;
+        let mut report = Practice { context, archive: &archive, account, what, stop: &stop }.report()?;
+        // A writer waits for readers to end before it tidies the catalogue up.
+        drop(archive);
+        report.not_recorded = record(context, &config, account, &report, &stop).err();
         report.recorded = report.not_recorded.is_none();
         reports.push(report);
     }
@@ -128,24 +129,6 @@ impl Practice<'_> {
         })
     }
 
-    /// Writes into the archive how the drill went; an error says why that cannot be.
-    fn record(&self, config: &Config, report: &DrillReport) -> Result<(), String> {
-        if self.context.global.archive.is_some() {
-            return Err("an archive that is named with --archive is only read".to_owned());
-        }
-        if self.stop.requested() {
-            return Err("it was interrupted".to_owned());
-        }
-        let path = &config.archive.path;
-        let written = Memory::open(path).map_err(Failure::from).and_then(|memory| {
-            let mut writer = open_writer(path, &memory)?;
-            writer.drilled(self.account.id, &report.to_info())?;
-            writer.commit()?;
-            remember(path, &memory, &writer)
-        });
-        written.map_err(|failure| failure.summary().unwrap_or_default())
-    }
-
     /// What the account's folders hold now.
     fn folders(&self) -> Result<(Vec<MailboxId>, Vec<Folder>), Failure> {
         let view = self.archive.view();
@@ -196,6 +179,33 @@ impl Practice<'_> {
         let watcher = Watcher::new(&self.context.screen, None);
         Ok(sync::restore(self.archive, &job, clock, &watcher, self.stop))
     }
+}
+
+/// Writes into the archive how the drill went; an error says why that cannot be.
+fn record(
+    context: &Context,
+    config: &Config,
+    account: &AccountInfo,
+    report: &DrillReport,
+    stop: &Stop,
+) -> Result<(), String> {
+    if context.global.archive.is_some() {
+        return Err("an archive that is named with --archive is only read".to_owned());
+    }
+    if stop.requested() {
+        return Err("it was interrupted".to_owned());
+    }
+    if report.chosen.messages == 0 {
+        return Err("there was nothing to try".to_owned());
+    }
+    let path = &config.archive.path;
+    let written = Memory::open(path).map_err(Failure::from).and_then(|memory| {
+        let mut writer = open_writer(path, &memory)?;
+        writer.drilled(account.id, &report.to_info())?;
+        writer.commit()?;
+        remember(path, &memory, &writer)
+    });
+    written.map_err(|failure| failure.summary().unwrap_or_default())
 }
 
 /// A number from the system, that nobody can guess.

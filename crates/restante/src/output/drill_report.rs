@@ -186,10 +186,15 @@ mod tests {
             work: a sample of 5 000 messages, 255.6 MiB, of 11 424, 480.3 MiB (--seed 4711 chooses it again), from 1 folder, given back to the embedded server
             work: the drill went well: 5 000 messages came back, each proven byte for byte
         "#);
-        let all =
-            DrillReport { scope: "whole", seed: None, ..report(RestoreOutcome::Proven, vec![folder(5_000)]) };
+        let all = DrillReport {
+            scope: "whole",
+            seed: None,
+            not_recorded: Some("the archive is read only".into()),
+            ..report(RestoreOutcome::Proven, vec![folder(5_000)])
+        };
         assert_snapshot!(shown(&all), @r#"
             work: all 5 000 messages, 255.6 MiB, from 1 folder, given back to the embedded server
+            work: not recorded in the archive: the archive is read only
             work: the drill went well: 5 000 messages came back, each proven byte for byte
         "#);
     }
