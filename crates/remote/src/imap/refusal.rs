@@ -122,7 +122,8 @@ impl Refusal {
         match self.code.as_deref() {
             Some("TRYCREATE" | "NONEXISTENT") => true,
             Some(_) => false,
-            None => has_any(&text, &NO_SUCH_MAILBOX),
+            // What there is not may be a flag.
+            None => has_any(&text, &NO_SUCH_MAILBOX) && !self.speaks_of_flags() && !self.speaks_of_date(),
         }
     }
 
@@ -262,6 +263,8 @@ mod tests {
             (Some("NOPERM"), "Mailbox exists", ""),
             (Some("CANNOT"), "Yahoo: cannot set \\Deleted flag", "if"),
             (None, "Invalid keyword", "f"),
+            (None, "no such flag", "f"),
+            (None, "Keyword not found", "f"),
             (None, "Invalid system flag \\Foo", "f"),
             (None, "Invalid internal date in Append command", "d"),
             (None, "Bad datetime", "d"),

@@ -185,3 +185,13 @@ fn r04_a_server_that_refuses_all_keywords_is_not_asked_with_each_message() {
     assert!(appends < 150, "{appends} APPENDs for 300 messages");
     assert!(stores < 200, "{stores} commands");
 }
+
+#[test]
+fn r04_a_flag_that_does_not_exist_is_not_taken_for_a_mailbox_that_does_not() {
+    let world = three();
+    let fault = Fault::new(Trigger::Flag("\\Flagged".into()), no("no such flag"));
+    let restored = world.restore(Behaviour::bare().with_fault(fault));
+    restored.assert_partial();
+    assert_eq!((restored.folder("INBOX").added, restored.folder("INBOX").proven), (3, 2));
+    assert_eq!(restored.remarks("INBOX"), ["flags not kept: \\Flagged"]);
+}
