@@ -101,12 +101,14 @@ impl Work<'_> {
         let mut ending = None;
         loop {
             self.read_ahead();
-            while ending.is_none() && self.may_send() {
+            // Where the connection is over, what it has said counts first: it tells why.
+            while ending.is_none() && !self.target.is_over() && self.may_send() {
                 self.send().await?;
                 self.read_ahead();
             }
             if self.flights.is_empty() {
-                return ending.map_or(Ok(()), Err);
+                let cut = (!self.reading.is_empty()).then(|| remote::Error::GivenUp.into());
+                return ending.or(cut).map_or(Ok(()), Err);
             }
             let (id, outcome) = self.target.appended().await?;
             let Some(batch) = self.flights.remove(&id) else { continue };

@@ -158,6 +158,13 @@ impl Target {
         }
     }
 
+    /// Nothing can be said on this connection any more, though outcomes that had come may still be
+    /// waiting in [`appended`](Self::appended): they tell why.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.check().is_err()
+    }
+
     /// How many appends are sent whose outcome was not given out yet.
     #[must_use]
     pub fn appends_in_flight(&self) -> usize {

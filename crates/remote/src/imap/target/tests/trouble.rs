@@ -115,7 +115,9 @@ async fn r14_after_a_bad_in_the_middle_of_a_message_no_octet_of_it_is_sent_any_m
         "C: r1 APPEND \"INBOX\" {{{LARGE}+}}\nC# 1000\nS: r1 BAD Command Argument Error. 11\nWAIT 1\nHANG"
     );
     give("LITERAL+", &script, async |mut target| {
+        assert!(!target.is_over());
         target.append(&name("INBOX"), &[large()], AT_ONCE).await.unwrap();
+        assert!(target.is_over() && target.appends_in_flight() == 1, "the refusal is still to be told");
         let (_, outcome) = target.appended().await.unwrap();
         assert_eq!(refused(outcome), (true, "Command Argument Error. 11".to_owned()));
         let sent = target.session().traffic().sent;
