@@ -107,7 +107,7 @@ pub(crate) fn write(out: &mut impl Write, report: &DrillReport) -> io::Result<()
         writeln!(out, "{account}: warning: {}", escape(warning))?;
     }
     for folder in report.folders.iter().filter(|folder| !folder.is_proven()) {
-        write_folder(out, folder)?;
+        write_folder(out, folder, folder.error.as_deref())?;
     }
     if let Some(error) = &report.error {
         writeln!(out, "{account}: stopped: {}", escape(error))?;

@@ -28,7 +28,8 @@ pub(crate) struct Announcement {
 pub(crate) struct Watcher {
     screen: Screen,
     announcement: Option<Announcement>,
-    bars: Option<Mutex<Bars>>,
+    /// On a terminal; drawn when it is known how much there is to do.
+    bars: Mutex<Option<Bars>>,
 }
 
 /// Folders done, and messages and octets on the target.
@@ -41,27 +42,24 @@ struct Bars {
 impl Watcher {
     /// A watcher that fits the screen; without an announcement nothing is said of the target.
     pub(crate) fn new(screen: &Screen, announcement: Option<Announcement>) -> Self {
-        Self {
-            screen: screen.clone(),
-            announcement,
-            bars: screen.has_bars().then(|| Mutex::new(Bars::new(screen))),
-        }
+        Self { screen: screen.clone(), announcement, bars: Mutex::new(None) }
     }
 
     fn bars(&self, change: impl FnOnce(&Bars)) {
-        if let Some(bars) = &self.bars {
-            change(&bars.lock().unwrap_or_else(PoisonError::into_inner));
+        let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bars) = &*bars {
+            change(bars);
         }
     }
 }
 
 impl Bars {
-    fn new(screen: &Screen) -> Self {
-        let folders = bar(screen, BAR, "", 0);
+    fn new(screen: &Screen, folders: usize, messages: u64, bytes: u64) -> Self {
+        let folders = bar(screen, BAR, "", folders as u64);
         folders.set_message("folders");
-        let messages = bar(screen, BAR, "", 0);
+        let messages = bar(screen, BAR, "", messages);
         messages.set_message("messages");
-        Self { folders, messages, bytes: bar(screen, BYTES, "", 0) }
+        Self { folders, messages, bytes: bar(screen, BYTES, "", bytes) }
     }
 
     fn name(&self, doing: &str, folder: &str) {
@@ -87,7 +85,10 @@ impl RestoreProgress for Watcher {
     }
 
     fn asked(&self, asked: usize, number: u64, bytes: u64) {
-        if self.bars.is_none() {
+        if self.screen.has_bars() {
+            let bars = Bars::new(&self.screen, asked, number, bytes);
+            *self.bars.lock().unwrap_or_else(PoisonError::into_inner) = Some(bars);
+        } else {
             tracing::info!(
                 "to be given back: {}, {}, in {}",
                 messages(number),
@@ -95,11 +96,6 @@ impl RestoreProgress for Watcher {
                 folders(asked as u64)
             );
         }
-        self.bars(|bars| {
-            bars.folders.set_length(asked as u64);
-            bars.messages.set_length(number);
-            bars.bytes.set_length(bytes);
-        });
     }
 
     fn folder_begins(&self, folder: &str) {
@@ -120,7 +116,7 @@ impl RestoreProgress for Watcher {
     }
 
     fn folder_ends(&self, folder: &FolderReport) {
-        if self.bars.is_none() {
+        if !self.screen.has_bars() {
             let (there, added, proven) = (folder.already_there, folder.added, folder.proven);
             let refused = folder.refused.len();
             match &folder.error {
@@ -132,7 +128,7 @@ impl RestoreProgress for Watcher {
     }
 
     fn notice(&self, text: &str) {
-        if self.bars.is_some() {
+        if self.screen.has_bars() {
             self.screen.say(text);
         } else {
             tracing::warn!("{text}");

@@ -35,10 +35,13 @@ pub(crate) fn write(out: &mut impl Write, report: &RestoreReport, stopped: bool)
         writeln!(out, "warning: {}", escape(warning))?;
     }
     for folder in &report.folders {
-        write_folder(out, folder)?;
+        // What ended it all is said once, below.
+        let error = folder.error.as_ref().filter(|error| report.error.as_ref() != Some(*error));
+        write_folder(out, folder, error.map(String::as_str))?;
     }
     if let Some(error) = &report.error {
-        let verb = if report.outcome == RestoreOutcome::Failed { "failed" } else { "stopped" };
+        let failed = report.outcome == RestoreOutcome::Failed && !stopped;
+        let verb = if failed { "failed" } else { "stopped" };
         writeln!(out, "{verb}: {}", escape(error))?;
     }
     if let Some(proof) = proof(report) {
@@ -109,13 +112,17 @@ pub(crate) const fn word(outcome: RestoreOutcome) -> &'static str {
     }
 }
 
-/// Writes what is to be said of a folder, besides the numbers.
+/// Writes what is to be said of a folder, besides the numbers; `error` is why it is not whole.
 ///
 /// # Errors
 /// When `out` cannot be written to.
-pub(super) fn write_folder(out: &mut impl Write, folder: &FolderReport) -> io::Result<()> {
+pub(super) fn write_folder(
+    out: &mut impl Write,
+    folder: &FolderReport,
+    error: Option<&str>,
+) -> io::Result<()> {
     let name = escape(&folder.folder);
-    if let Some(error) = &folder.error {
+    if let Some(error) = error {
         writeln!(out, "{name}: {}", escape(error))?;
     }
     for notice in folder.notices.iter().take(MAX_REASONS) {
