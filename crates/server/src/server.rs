@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use message::{Flags, InternalDate};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -49,6 +50,16 @@ pub(crate) struct Shared {
     log: Mutex<Vec<String>>,
     /// One for each session that is logged in, besides this one.
     admitted: Arc<()>,
+    /// What is still to be stored, for clients that are gone.
+    late: Mutex<Vec<Late>>,
+}
+
+/// Messages that are stored only when somebody asks for their mailbox.
+pub(crate) struct Late {
+    pub(crate) user: String,
+    /// In the store.
+    pub(crate) mailbox: Vec<u8>,
+    pub(crate) messages: Vec<(Flags, InternalDate, Arc<[u8]>)>,
 }
 
 /// A session that is logged in, as long as it is kept.
@@ -64,6 +75,22 @@ impl Shared {
             counts: Mutex::default(),
             log: Mutex::default(),
             admitted: Arc::default(),
+            late: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn keep_back(&self, late: Late) {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).push(late);
+    }
+
+    /// Stores what was kept back for this mailbox.
+    pub(crate) fn store_late(&self, user: &str, mailbox: &[u8]) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<Late> =
+            late.extract_if(.., |late| late.user == user && late.mailbox == mailbox).collect();
+        for (flags, date, bytes) in due.into_iter().flat_map(|late| late.messages) {
+            // A mailbox that is gone by now takes nothing.
+            let _ = self.store.with(|state| state.user(user)?.append(mailbox, flags, date, bytes));
         }
     }
 

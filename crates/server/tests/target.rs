@@ -434,6 +434,21 @@ async fn mail_is_taken_and_then_gone() {
 }
 
 #[tokio::test]
+async fn mail_is_stored_late_for_a_client_that_is_gone() {
+    for ask in ["STATUS INBOX (MESSAGES)", "LIST \"\" * RETURN (STATUS (MESSAGES))"] {
+        let (server, mut client) = empty(Behaviour::modern()).await;
+        server.set_faults(&[Fault::new(on("APPEND"), Effect::StoresLate)]);
+        assert_eq!(append(&mut client, "\\Seen", DATE, "late").await, None);
+        let mut client = Client::login(&server).await;
+        client.ok("EXAMINE INBOX").await;
+        assert!(inbox(&server).is_empty());
+        assert!(client.ok(ask).await.iter().any(|line| line.contains("(MESSAGES 0)")), "{ask}");
+        assert!(client.ok(ask).await.iter().any(|line| line.contains("(MESSAGES 1)")), "{ask}");
+        assert_eq!(inbox(&server)[0].flags, Flags::parse("\\Seen"));
+    }
+}
+
+#[tokio::test]
 async fn literals_of_any_length_arrive_as_they_were_sent() {
     let (server, mut client) = empty(Behaviour::modern()).await;
     let sizes = [1, (64 << 10) - 1, 64 << 10, (4 << 20) - 1, (4 << 20) + 1];

@@ -13,6 +13,7 @@ use crate::arguments::Arguments;
 use crate::effect::Effect;
 use crate::fault::Event;
 use crate::section::Section;
+use crate::server::Late;
 use crate::store::{self, Store, StoreError, User};
 
 use super::{Done, Session, Stop};
@@ -42,6 +43,14 @@ impl Session {
         }
         if given.len() > 1 {
             self.needs("MULTIAPPEND")?;
+        }
+        let is_late =
+            |message: &Given| message.twists.iter().any(|twist| matches!(twist, Effect::StoresLate));
+        if given.iter().any(is_late) {
+            let kept_back = |message: Given| (message.flags, message.date.unwrap_or_else(now), message.bytes);
+            let messages = given.into_iter().map(kept_back).collect();
+            self.shared.keep_back(Late { user, mailbox: name, messages });
+            return Err(self.wire.cut().await.into());
         }
         let sizes: Vec<u64> = given.iter().map(|message| message.bytes.len() as u64).collect();
         let store = self.shared.store.clone();

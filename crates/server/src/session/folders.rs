@@ -93,6 +93,7 @@ impl Session {
             Ok(self.status_line(&name, mailbox, &items))
         })?;
         self.wire.out.extend_from_slice(&line);
+        self.shared.store_late(&user, &store::fold_inbox(&name));
         Ok("STATUS done".to_owned())
     }
 

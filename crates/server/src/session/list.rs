@@ -62,6 +62,7 @@ impl Session {
                     Some(self.status_line(&name, mailbox, &question.status))
                 });
                 self.wire.out.extend_from_slice(&line.unwrap_or_default());
+                self.shared.store_late(&user, &name);
             }
             self.wire.flush_some().await?;
         }

@@ -3,7 +3,7 @@
 //! A message is proven when the look has paired it with one of the target, equal in content, flags and
 //! received date. For anything else there is a remark that says what is different, in words.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use message::{BlobName, Flags, InternalDate, MessageKey};
 
@@ -29,9 +29,14 @@ pub(super) fn prove(folder: &mut Folder, look: &Look, keep_flags: bool) {
                 let any_flags = keep_flags && folder.states[index] == State::There;
                 differences(wanted, seen, how, any_flags)
             }
-            None if merged.has(wanted) => vec!["merged by the server with an equal message".to_owned()],
-            None => match folder.given.get(&index) {
-                Some(uid) if shown.contains(uid) => {
+            None => match (merged.date_of(wanted), folder.given.get(&index)) {
+                (Some(date), _) => {
+                    let date = shown_date(date);
+                    vec![format!(
+                        "merged by the server with an equal message, which keeps the received date {date}"
+                    )]
+                }
+                (None, Some(uid)) if shown.contains(uid) => {
                     vec![format!(
                         "different: what the server shows in its place, under UID {uid}, is another message"
                     )]
@@ -71,7 +76,7 @@ fn differences(wanted: &Wanted, seen: &Seen, how: &How, any_flags: bool) -> Vec<
     if let Some(own) = wanted.date
         && seen.date != Some(own.unix)
     {
-        let kept = seen.date.map_or("none".to_owned(), |date| InternalDate::from_unix(date, 0).to_string());
+        let kept = shown_date(seen.date);
         what.push(format!("the server keeps another received date: {kept} in place of {}", own.to_date()));
     }
     what
@@ -84,17 +89,22 @@ pub(super) fn without(flags: &Flags, others: &Flags) -> Flags {
 
 /// Messages of which an equal one has been found: a server that keeps one of several equal ones has
 /// merged the others with it.
-struct Merged(HashSet<MessageKey>);
+struct Merged(HashMap<MessageKey, Option<i64>>);
 
 impl Merged {
     fn new(wanted: &[Wanted], look: &Look) -> Self {
-        let found = (0..wanted.len()).filter(|&index| look.pairs[index].is_some());
-        Self(found.map(|index| wanted[index].key).collect())
+        let found = (0..wanted.len()).filter_map(|index| Some((wanted[index].key, look.of(index)?.0.date)));
+        Self(found.collect())
     }
 
-    fn has(&self, wanted: &Wanted) -> bool {
-        self.0.contains(&wanted.key)
+    /// The received date of the one that was found, if there is one.
+    fn date_of(&self, wanted: &Wanted) -> Option<Option<i64>> {
+        self.0.get(&wanted.key).copied()
     }
+}
+
+fn shown_date(date: Option<i64>) -> String {
+    date.map_or("none".to_owned(), |date| InternalDate::from_unix(date, 0).to_string())
 }
 
 /// How many messages of the target have the content of one of ours and are not needed for any.

@@ -105,6 +105,30 @@ fn only_the_folders_asked_for_are_restored() {
 }
 
 #[test]
+fn a_sample_is_restored_and_nothing_else() {
+    let world = World::empty();
+    world.fill("INBOX", 6);
+    world.fill("Work", 2);
+    world.pull();
+    let inbox = {
+        let archive = Archive::open(&world.path()).unwrap();
+        let view = archive.view();
+        let account = view.account("a").unwrap().unwrap();
+        let mailboxes = view.mailboxes(account.id).unwrap();
+        mailboxes.into_iter().find(|mailbox| mailbox.name.text() == "INBOX").unwrap().id
+    };
+    let uids = message::UidSet::parse("2,5").unwrap();
+    let restored =
+        world.restore_with(Behaviour::modern(), |job| job.only = Some([(inbox, uids)].into_iter().collect()));
+    restored.assert_proven();
+    assert_eq!((restored.report.totals.asked, restored.report.totals.proven), (2, 2));
+    let sent: Vec<MessageKey> = kept(&world.target, "INBOX").into_iter().map(|(key, _, _)| key).collect();
+    let mut chosen = [MessageKey::of(&mail(2)), MessageKey::of(&mail(5))];
+    chosen.sort();
+    assert_eq!(sent, chosen);
+}
+
+#[test]
 fn r17_the_target_and_its_messages_are_told_before_anything_is_sent() {
     let world = World::with(3);
     for number in 100..105 {
