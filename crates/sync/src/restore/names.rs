@@ -293,7 +293,8 @@ impl Landings {
         placed.changed = true;
         // The reasons were those of the name that it does not have.
         placed.reasons = BTreeSet::new();
-        placed.notices.push(notice);
+        placed.because = Vec::new();
+        placed.notices = vec![notice];
         self.destinations[source] = self.destination(source);
         if !self.has_folders_below(source) {
             return;

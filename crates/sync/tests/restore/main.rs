@@ -10,6 +10,7 @@
 
 mod chance;
 mod changed;
+mod dovecot;
 mod flags;
 mod full;
 mod names;

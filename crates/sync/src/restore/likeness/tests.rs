@@ -218,7 +218,7 @@ const TREATMENTS: [(&str, Treatment); 7] = [
     }),
     ("folded", |mail| mail.replace("\r\n that", " that").replace("\n that", " that")),
     ("NUL", |mail| mail.replace('\0', "")),
-    ("anew", |mail| mail.replace("b1", "another")),
+    ("anew", |mail| mail.replace("\n--b1", "\n--other").replace("\"b1\"", "other")),
     ("left out", |mail| mail.trim_end().to_owned()),
 ];
 

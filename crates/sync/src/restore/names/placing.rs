@@ -28,6 +28,9 @@ pub(super) struct Placed {
     /// The name is not the folder's own; those below it have no own name either.
     pub(super) changed: bool,
     pub(super) reasons: BTreeSet<Reason>,
+    /// Why else it has the name that it has.
+    pub(super) because: Vec<String>,
+    /// What is told besides.
     pub(super) notices: Vec<String>,
     /// The use to make it with.
     pub(super) made_for: Option<Role>,
@@ -45,6 +48,7 @@ impl Placed {
             name,
             changed,
             reasons,
+            because: Vec::new(),
             notices: Vec::new(),
             made_for: None,
             has_role: false,
@@ -55,9 +59,15 @@ impl Placed {
     /// What is to be told of the name.
     pub(super) fn told(&self, target: &Target) -> Vec<String> {
         let mut told = Vec::new();
-        if !self.reasons.is_empty() {
-            let why: Vec<String> =
-                self.reasons.iter().map(|reason| reason.text(target.delimiter())).collect();
+        if self.view_order.is_some() {
+            told.push(
+                "it only shows mail that lies elsewhere: what no other folder holds is given back".to_owned(),
+            );
+        }
+        let mut why: Vec<String> =
+            self.reasons.iter().map(|reason| reason.text(target.delimiter())).collect();
+        why.extend(self.because.iter().cloned());
+        if !why.is_empty() {
             told.push(format!("named `{}`: {}", escape(&self.name.text()), why.join("; ")));
         }
         told.extend(self.notices.iter().cloned());
@@ -380,13 +390,10 @@ impl<'a> Placing<'a> {
         }
         if is_moved {
             placed.changed = true;
-            placed
-                .notices
-                .push(format!("named `{}`: it follows the folder above it", escape(&placed.name.text())));
+            placed.because.push("it follows the folder above it".to_owned());
         } else if origin.is_gmail {
             placed.changed = true;
-            let text = escape(&placed.name.text()).into_owned();
-            placed.notices.push(format!("named `{text}`: the level `[Gmail]` is made by Gmail alone"));
+            placed.because.push("the level `[Gmail]` is made by Gmail alone".to_owned());
         }
         placed
     }
@@ -450,11 +457,7 @@ impl<'a> Placing<'a> {
             true => "only shows mail that lies elsewhere",
             false => "is the mailbox of another folder",
         };
-        placed.notices.push(format!(
-            "named `{}`: `{}` {taken} on the target",
-            escape(&next.text()),
-            escape(&placed.name.text())
-        ));
+        placed.because.push(format!("`{}` {taken} on the target", escape(&placed.name.text())));
         placed.name = next;
         placed.changed = true;
     }
@@ -476,10 +479,6 @@ impl<'a> Placing<'a> {
             self.make_free(&mut placed);
             placed.view_order = Some(order);
             placed.changed = true;
-            placed.notices.push(format!(
-                "it only shows mail that lies elsewhere: what no other folder holds goes to `{}`",
-                escape(&placed.name.text())
-            ));
             self.put(source, placed);
         }
     }
