@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use message::recipe::Stream;
 use message::split::{Piece, SplitMessage};
@@ -107,9 +108,11 @@ pub struct Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // A reader that closes last cannot empty the write-ahead log, so it goes first. What is left in
-        // the log is safe there; it only takes space.
+        // the log is safe there; it only takes space. So nobody waits here for another process that
+        // reads: a restore may read for hours.
         self.reader = None;
         if self.place.catalogue.is_some() && !self.network {
+            let _ = self.catalogue.busy_timeout(Duration::ZERO);
             let _ = self.catalogue.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
     }
