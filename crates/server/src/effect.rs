@@ -118,9 +118,9 @@ pub enum Effect {
     /// OK is said for a message, and it is there until the connection ends.
     ForgetsAtEnd,
     /// The connection is dropped when a message has come, and all messages of the command are stored
-    /// only when somebody has asked for the STATUS of their mailbox the next time: what a slow server
-    /// still does for a client that is gone.
-    StoresLate,
+    /// only when the STATUS of their mailbox has been asked for so many times: what a slow server still
+    /// does for a client that is gone.
+    StoresLate(u32),
     /// A message given by APPEND is moved at once to this mailbox (its name in the store), as a
     /// filter does; where there is none it is lost.
     MovesTo(String),

@@ -59,6 +59,8 @@ pub(crate) struct Late {
     pub(crate) user: String,
     /// In the store.
     pub(crate) mailbox: Vec<u8>,
+    /// So many times yet.
+    pub(crate) questions: u32,
     pub(crate) messages: Vec<(Flags, InternalDate, Arc<[u8]>)>,
 }
 
@@ -83,11 +85,15 @@ impl Shared {
         self.late.lock().unwrap_or_else(PoisonError::into_inner).push(late);
     }
 
-    /// Stores what was kept back for this mailbox.
+    /// The mailbox has been asked for: stores what was kept back for it, when it is time.
     pub(crate) fn store_late(&self, user: &str, mailbox: &[u8]) {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        let due: Vec<Late> =
-            late.extract_if(.., |late| late.user == user && late.mailbox == mailbox).collect();
+        let is_due = |late: &mut Late| {
+            let is_meant = late.user == user && late.mailbox == mailbox;
+            late.questions = late.questions.saturating_sub(u32::from(is_meant));
+            is_meant && late.questions == 0
+        };
+        let due: Vec<Late> = late.extract_if(.., is_due).collect();
         for (flags, date, bytes) in due.into_iter().flat_map(|late| late.messages) {
             // A mailbox that is gone by now takes nothing.
             let _ = self.store.with(|state| state.user(user)?.append(mailbox, flags, date, bytes));

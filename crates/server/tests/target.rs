@@ -437,7 +437,7 @@ async fn mail_is_taken_and_then_gone() {
 async fn mail_is_stored_late_for_a_client_that_is_gone() {
     for ask in ["STATUS INBOX (MESSAGES)", "LIST \"\" * RETURN (STATUS (MESSAGES))"] {
         let (server, mut client) = empty(Behaviour::modern()).await;
-        server.set_faults(&[Fault::new(on("APPEND"), Effect::StoresLate)]);
+        server.set_faults(&[Fault::new(on("APPEND"), Effect::StoresLate(1))]);
         assert_eq!(append(&mut client, "\\Seen", DATE, "late").await, None);
         let mut client = Client::login(&server).await;
         client.ok("EXAMINE INBOX").await;

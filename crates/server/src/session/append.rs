@@ -44,12 +44,14 @@ impl Session {
         if given.len() > 1 {
             self.needs("MULTIAPPEND")?;
         }
-        let is_late =
-            |message: &Given| message.twists.iter().any(|twist| matches!(twist, Effect::StoresLate));
-        if given.iter().any(is_late) {
+        let late = given.iter().flat_map(|message| &message.twists).find_map(|twist| match twist {
+            Effect::StoresLate(questions) => Some(*questions),
+            _ => None,
+        });
+        if let Some(questions) = late {
             let kept_back = |message: Given| (message.flags, message.date.unwrap_or_else(now), message.bytes);
             let messages = given.into_iter().map(kept_back).collect();
-            self.shared.keep_back(Late { user, mailbox: name, messages });
+            self.shared.keep_back(Late { user, mailbox: name, questions, messages });
             return Err(self.wire.cut().await.into());
         }
         let sizes: Vec<u64> = given.iter().map(|message| message.bytes.len() as u64).collect();

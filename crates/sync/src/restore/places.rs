@@ -174,12 +174,16 @@ pub(super) async fn find(
         listed,
     };
     let mut landings = Landings::plan(folders.collect(), &world);
-    if !room.job.dry_run && described.messages > 0 {
+    if !room.job.dry_run {
         let there = (0..sources.len()).filter(|&number| sources[number].is_wanted);
         let there = there.filter_map(|number| landings.of(number).landing());
         let there: Vec<MailboxName> =
             there.filter(|landing| landing.exists).map(|landing| landing.name.clone()).collect();
-        quiet::wait(room, target.session(), &there).await?;
+        // Without mail it may be one that a restore has been killed at in its first moments; but such a
+        // restore had made the folders by then, and a new account has few.
+        if described.messages > 0 || there.iter().any(|name| !name.is_inbox()) {
+            quiet::wait(room, target.session(), &there).await?;
+        }
     }
     let mut fates = make_all(room, target, sources, &mut landings).await?;
     let subscribed: Vec<&MailboxName> =

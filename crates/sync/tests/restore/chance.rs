@@ -44,6 +44,7 @@ fn one(seed: u64) {
         let restored = world.restore_with(target, |job| {
             job.connections = connections;
             job.verify = verify;
+            job.limits.settle = std::time::Duration::from_millis(1);
         });
         assert_never_too_many(&world, &wanted, &before, &format!("run {run}: {:#?}", restored.report));
         if restored.report.outcome == RestoreOutcome::Proven {
@@ -142,7 +143,7 @@ fn capabilities(dice: &mut Random) -> Behaviour {
 fn fault(dice: &mut Random) -> Fault {
     let nth = 1 + u32::try_from(dice.below(4)).unwrap();
     let octets = 1 + dice.below(12_000) as u64;
-    let fault = match dice.below(12) {
+    let fault = match dice.below(13) {
         0 => Fault::new(Trigger::Literal, Effect::Disconnect),
         1 => Fault::new(Trigger::Literal, Effect::DisconnectInLiteral(octets % 700)),
         2 => Fault::new(on("APPEND"), Effect::Disconnect),
@@ -152,6 +153,7 @@ fn fault(dice: &mut Random) -> Fault {
         6 => Fault::new(on("CREATE"), Effect::DisconnectAfter(0)),
         7 => Fault::new(on("UID FETCH"), Effect::DisconnectAfter(octets)),
         8 => Fault::new(on("APPEND"), Effect::NoAppendUid),
+        11 => Fault::new(on("APPEND"), Effect::StoresLate(1)),
         9 => return Fault::new(Trigger::SentInAll(octets), Effect::Disconnect),
         10 => return Fault::new(Trigger::ReceivedInAll(octets), Effect::Disconnect),
         _ => Fault::new(on("APPEND"), Effect::Bye("System Error".into())),
