@@ -198,6 +198,10 @@ fn compare(ours: &[u8], theirs: &[u8]) -> Option<Changes> {
         // Parsers that never panic have been known to.
         let alike = catch_unwind(AssertUnwindSafe(|| parts::alike(&ours, &theirs))).ok().flatten()?;
         changes.extend(alike);
+        if changes.is_empty() {
+            // Blanks around boundaries.
+            changes.insert(Change::Structure);
+        }
     }
     if changes.contains(&Change::EndsChanged) && text::has_only_crlf(theirs) {
         changes.remove(&Change::EndsChanged);
@@ -219,4 +223,5 @@ fn add_names(changes: &mut Changes, mut names: BTreeSet<String>) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 mod tests;

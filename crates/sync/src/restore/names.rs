@@ -295,6 +295,9 @@ impl Landings {
         placed.reasons = BTreeSet::new();
         placed.because = Vec::new();
         placed.notices = vec![notice];
+        // With the attribute the next run would find it by that, and the name that was refused would be
+        // free for another folder, whose place would not be the same then.
+        placed.made_for = None;
         self.destinations[source] = self.destination(source);
         if !self.has_folders_below(source) {
             return;

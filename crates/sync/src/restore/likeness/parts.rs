@@ -86,7 +86,9 @@ fn compare(ours: &Entity<'_>, theirs: &Entity<'_>, level: usize, changes: &mut C
         changes.extend(as_it_stands);
         return Some(());
     }
-    changes.insert(Change::TransferEncoding);
+    if our_encoding != their_encoding || ours.body != theirs.body {
+        changes.insert(Change::TransferEncoding);
+    }
     content(
         &our_kind,
         &decoded(&our_encoding, ours.body)?,
