@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use message::Flags;
 use restante_tests::{ACCOUNT, USER, World, append, uids};
 use serde_json::Value;
 use testkit::{Mail, Options};
@@ -62,13 +63,22 @@ fn l01_an_inbox_emptied_between_two_runs_is_told_and_brought_back_by_the_printed
     assert_eq!(printed, commands, "people and programs are told the same");
 
     let mut listed = Vec::new();
+    let mut restored = Vec::new();
     for line in &printed {
         let json = line.replacen("restante ", "restante --json ", 1);
         let output = paste(&world, &json);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         let document: Value = serde_json::from_slice(&output.stdout).expect("a JSON document");
         listed.extend(document["messages"].as_array().map(Vec::len));
+        restored.extend(document["totals"]["added"].as_u64());
+        assert!(document["outcome"].is_null() || document["outcome"] == "proven", "{document}");
     }
+    assert!(printed[0].contains("restore"), "the way back comes first: {printed:?}");
+    assert_eq!(restored, [100], "all that was gone, and nothing else");
+    // One that has no folder open, and so sees them as they are.
+    let mut judge = world.judge();
+    assert_eq!(judge.status("INBOX").messages, 73);
+    assert_eq!(judge.status("Bob's \"R&D\"").messages, 40);
     assert_eq!(listed, [70, 40], "each folder as the run before the loss saw it: {printed:?}");
     assert_eq!(files_below(&world.path("before-the-loss")), 110);
 
@@ -114,6 +124,60 @@ fn l01_a_moment_may_be_named_by_the_number_of_its_run() {
     assert_eq!((count("run:1"), count("run:2")), (Some(3), Some(5)));
     world.run(1, &["list", ACCOUNT, "INBOX", "--as-of", "run:77"]);
     world.run(2, &["list", ACCOUNT, "INBOX", "--as-of", "run:x"]);
+}
+
+#[test]
+fn the_history_tells_what_each_run_did_and_the_life_of_a_message() {
+    let Some(world) = World::new() else { return };
+    let mut judge = world.judge();
+    judge.create("Archive");
+    append(&mut judge, "INBOX", 0..5);
+    let _ = world.run_now();
+    let first = world.json(&["list", ACCOUNT, "INBOX"])["messages"][0].clone();
+    let (id, uid) = (first["id"].as_str().expect("an id"), first["uid"].clone());
+    let moved = uids(&uid.to_string());
+    judge.store("INBOX", &moved, "+FLAGS", &Flags::parse("\\Flagged $Todo"));
+    append(&mut judge, "Archive", 7..9);
+    let _ = world.run_now();
+    judge.move_to("INBOX", &moved, "Archive");
+    let _ = world.run_now();
+
+    let numbers = |row: &Value| {
+        ["run", "new", "flags_changed", "vanished"].map(|name| row[name].as_u64().expect("a number"))
+    };
+    let rows = |history: Value| history["runs"].as_array().expect("runs").clone();
+    let all = rows(world.json(&["history", ACCOUNT]));
+    assert_eq!(all.iter().map(numbers).collect::<Vec<_>>(), [[3, 1, 0, 1], [2, 2, 1, 0], [1, 5, 0, 0]]);
+    let inbox = rows(world.json(&["history", ACCOUNT, "INBOX", "--limit", "2"]));
+    assert_eq!(inbox.iter().map(numbers).collect::<Vec<_>>(), [[3, 0, 0, 1], [2, 0, 1, 0]]);
+    assert_eq!((&inbox[0]["messages"], &inbox[1]["messages"]), (&4.into(), &5.into()));
+    let archive = rows(world.json(&["history", ACCOUNT, "Archive"]));
+    assert_eq!(archive.iter().map(numbers).collect::<Vec<_>>(), [[3, 1, 0, 0], [2, 2, 0, 0]]);
+
+    let life = world.json(&["history", ACCOUNT, &id[..12]]);
+    assert_eq!((&life["id"], life["stays"].as_array().map(Vec::len)), (&id.into(), Some(2)), "{life}");
+    let (then, now) = (&life["stays"][0], &life["stays"][1]);
+    assert_eq!((&then["folder"], &then["uid"]), (&"INBOX".into(), &uid));
+    assert_eq!((&then["first_run"]["run"], &then["last_run"]["run"]), (&1.into(), &3.into()));
+    let flags: Vec<(u64, String)> = then["flags"]
+        .as_array()
+        .expect("flags")
+        .iter()
+        .map(|row| (row["since"]["run"].as_u64().expect("a run"), row["flags"].to_string()))
+        .collect();
+    assert_eq!(flags.len(), 2, "{life}");
+    assert_eq!((flags[0].0, flags[1].0), (1, 2));
+    assert!(flags[1].1.contains("$Todo") && !flags[0].1.contains("$Todo"), "{flags:?}");
+    assert_eq!((&now["folder"], &now["first_run"]["run"]), (&"Archive".into(), &3.into()));
+    assert!(now["last_run"].is_null(), "{life}");
+
+    let text = |arguments: &[&str]| String::from_utf8(world.run(0, arguments).stdout).expect("text");
+    assert_eq!(text(&["history", ACCOUNT]).lines().count(), 4);
+    assert!(text(&["history", ACCOUNT, id]).contains("Archive"));
+    world.run(1, &["history", ACCOUNT, "nowhere"]);
+    world.run(1, &["history", ACCOUNT, "0000000000"]);
+    world.run(1, &["history", "nobody"]);
+    world.run(2, &["history", ACCOUNT, "--limit", "0"]);
 }
 
 #[test]

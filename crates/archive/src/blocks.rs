@@ -5,11 +5,16 @@
 //! attachment does not push out the headers and texts beside it. What is handed out shares the
 //! block's memory; nothing is copied.
 //!
+//! A pull stores mail newest first in commands of about 4 MiB, so who reads a folder from its oldest
+//! message on goes through them backwards: of a block in which two commands meet the second half is
+//! wanted first, and the first half some 8 MiB later. Several folders may be read at once. What is kept
+//! suffices for that, so that each block is opened about once.
+//!
 //! A block is checked when it is read, as it is stored and as its directory describes it. Whether the
 //! blobs have the content that their names say is seen by whoever hashes the message, and by verify.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use message::BlobName;
@@ -26,7 +31,7 @@ use crate::pack::files::PackFiles;
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
 
 /// Plain bytes of open blocks kept in each stream.
-const KEPT_BLOCK_BYTES: usize = 12 << 20;
+const KEPT_BLOCK_BYTES: usize = 24 << 20;
 
 /// Entries of directories kept; each has some 50 bytes.
 const KEPT_DIRECTORY_ENTRIES: usize = 200_000;
@@ -64,10 +69,12 @@ pub(crate) struct BlobAt {
 pub(crate) struct BlockCache(RefCell<Kept>);
 
 struct Kept {
-    /// Newest last; one store a stream.
-    blocks: [Vec<(i64, Arc<OpenBlock>)>; 3],
-    directories: Vec<(i64, Arc<Directory>)>,
+    /// One store a stream.
+    blocks: [Store<OpenBlock>; 3],
+    directories: Store<Directory>,
     decoder: Decoder,
+    /// Blocks that were read and decompressed.
+    opened: u64,
     inspection: Option<Inspection>,
 }
 
@@ -90,8 +97,9 @@ impl std::fmt::Debug for BlockCache {
 
 impl Default for BlockCache {
     fn default() -> Self {
-        let (blocks, directories) = Default::default();
-        Self(RefCell::new(Kept { blocks, directories, decoder: decoder(), inspection: None }))
+        let blocks = std::array::from_fn(|_| Store::new(KEPT_BLOCK_BYTES));
+        let directories = Store::new(KEPT_DIRECTORY_ENTRIES);
+        Self(RefCell::new(Kept { blocks, directories, decoder: decoder(), opened: 0, inspection: None }))
     }
 }
 
@@ -101,6 +109,12 @@ impl BlockCache {
         let cache = Self::default();
         cache.0.borrow_mut().inspection = Some(Inspection::default());
         cache
+    }
+
+    /// How many blocks have been opened to give bytes out, each time counted.
+    #[cfg(test)]
+    pub(crate) fn opened(&self) -> u64 {
+        self.0.borrow().opened
     }
 
     /// Whether this block has been read and hashed, or found damaged.
@@ -180,19 +194,15 @@ impl Shelves<'_> {
 
     fn directory(&self, block: i64) -> Result<Arc<Directory>> {
         let mut kept = self.cache.0.borrow_mut();
-        let known = take_out(&mut kept.directories, block);
-        let directory = match known {
-            Some(directory) => directory,
-            None => {
-                let (pack, offset) = self.place(block)?;
-                let header = block_header(&pack, offset)?;
-                let meta = pack.meta(&header, offset).map_err(|fault| pack.damaged(offset, &fault))?;
-                let directory = Directory::decode(&meta, header.plain_length);
-                Arc::new(directory.map_err(|fault| pack.damaged(offset, &Fault::Content(fault)))?)
-            }
-        };
-        kept.directories.push((block, directory.clone()));
-        shrink(&mut kept.directories, KEPT_DIRECTORY_ENTRIES, |directory| directory.blobs.len() + 1);
+        if let Some(directory) = kept.directories.get(block) {
+            return Ok(directory);
+        }
+        let (pack, offset) = self.place(block)?;
+        let header = block_header(&pack, offset)?;
+        let meta = pack.meta(&header, offset).map_err(|fault| pack.damaged(offset, &fault))?;
+        let directory = Directory::decode(&meta, header.plain_length);
+        let directory = Arc::new(directory.map_err(|fault| pack.damaged(offset, &Fault::Content(fault)))?);
+        kept.directories.put(block, directory.clone(), directory.blobs.len() + 1);
         Ok(directory)
     }
 
@@ -217,19 +227,17 @@ impl Shelves<'_> {
         let mut kept = self.cache.0.borrow_mut();
         let kept = &mut *kept;
         let store = &mut kept.blocks[stream as usize - 1];
-        let open = match take_out(store, block) {
-            Some(open) => open,
-            None => {
-                let (pack, offset) = self.place(block)?;
-                let read = read_block(&pack, offset, &mut kept.decoder);
-                if let Some(inspection) = &mut kept.inspection {
-                    inspection.note(block, &read, (&pack, offset));
-                }
-                Arc::new(read?)
-            }
-        };
-        store.push((block, open.clone()));
-        shrink(store, KEPT_BLOCK_BYTES, |open| open.body.len());
+        if let Some(open) = store.get(block) {
+            return Ok(open);
+        }
+        let (pack, offset) = self.place(block)?;
+        let read = read_block(&pack, offset, &mut kept.decoder);
+        if let Some(inspection) = &mut kept.inspection {
+            inspection.note(block, &read, (&pack, offset));
+        }
+        kept.opened += 1;
+        let open = Arc::new(read?);
+        store.put(block, open.clone(), open.body.len());
         Ok(open)
     }
 
@@ -268,18 +276,86 @@ fn lost(blob: BlobNumber) -> Error {
     }
 }
 
-fn take_out<T>(store: &mut Vec<(i64, T)>, key: i64) -> Option<T> {
-    let at = store.iter().rposition(|(known, _)| *known == key)?;
-    Some(store.remove(at).1)
+/// Things by the number of their block; those that were used last are kept.
+struct Store<T> {
+    kept: HashMap<i64, Shelf<T>>,
+    /// Each use in its order. One that was used again since stands here for nothing.
+    uses: VecDeque<(i64, u64)>,
+    /// How often anything was used.
+    time: u64,
+    weight: usize,
+    limit: usize,
 }
 
-/// Lets the oldest go until what is left weighs little enough; the newest always stays.
-fn shrink<T>(store: &mut Vec<(i64, T)>, limit: usize, weight: impl Fn(&T) -> usize) {
-    let mut total: usize = store.iter().map(|(_, item)| weight(item)).sum();
-    let mut gone = 0;
-    while total > limit && gone + 1 < store.len() {
-        total -= weight(&store[gone].1);
-        gone += 1;
+struct Shelf<T> {
+    thing: Arc<T>,
+    weight: usize,
+    last_use: u64,
+}
+
+impl<T> Store<T> {
+    fn new(limit: usize) -> Self {
+        Self { kept: HashMap::new(), uses: VecDeque::new(), time: 0, weight: 0, limit }
     }
-    store.drain(..gone);
+
+    fn get(&mut self, block: i64) -> Option<Arc<T>> {
+        let shelf = self.kept.get_mut(&block)?;
+        // Mostly it is the one that was used last.
+        if shelf.last_use != self.time {
+            self.time += 1;
+            shelf.last_use = self.time;
+            self.uses.push_back((block, self.time));
+        }
+        let thing = shelf.thing.clone();
+        self.forget_old_uses();
+        Some(thing)
+    }
+
+    /// Lets the oldest go until what is left weighs little enough; the newest always stays.
+    fn put(&mut self, block: i64, thing: Arc<T>, weight: usize) {
+        self.time += 1;
+        let before = self.kept.insert(block, Shelf { thing, weight, last_use: self.time });
+        self.uses.push_back((block, self.time));
+        self.weight += weight;
+        self.weight -= before.map_or(0, |before| before.weight);
+        while self.weight > self.limit && self.kept.len() > 1 {
+            let Some((oldest, at)) = self.uses.pop_front() else { return };
+            if self.kept.get(&oldest).is_some_and(|shelf| shelf.last_use == at) {
+                self.weight -= self.kept.remove(&oldest).map_or(0, |gone| gone.weight);
+            }
+        }
+        self.forget_old_uses();
+    }
+
+    /// Uses that stand for nothing do not pile up.
+    fn forget_old_uses(&mut self) {
+        if self.uses.len() > 64 + 4 * self.kept.len() {
+            let kept = &self.kept;
+            self.uses.retain(|(block, at)| kept.get(block).is_some_and(|shelf| shelf.last_use == *at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_last_is_kept_and_the_newest_whatever_it_weighs() {
+        let mut store = Store::new(10);
+        for block in 1..=3 {
+            store.put(block, Arc::new(block), 3);
+        }
+        assert_eq!(store.get(1).as_deref(), Some(&1));
+        store.put(4, Arc::new(4), 3);
+        assert_eq!((store.get(2), store.weight), (None, 9), "2 was used longest ago");
+        store.put(1, Arc::new(7), 4);
+        assert_eq!((store.get(1).as_deref(), store.weight), (Some(&7), 10));
+        store.put(5, Arc::new(5), 100);
+        assert_eq!((store.get(5).as_deref(), store.kept.len(), store.weight), (Some(&5), 1, 100));
+        for turn in 0..10_000 {
+            store.put(turn % 3, Arc::new(turn), 1);
+            assert!(store.get(turn % 3).is_some() && store.uses.len() < 100);
+        }
+    }
 }

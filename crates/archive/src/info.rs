@@ -201,6 +201,38 @@ pub struct WantedMessage {
     pub lost: bool,
 }
 
+/// What a run did in some mailboxes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Placements that it saw first. All of a mailbox where it has got a new UIDVALIDITY.
+    pub new: u64,
+    /// Changes of flags.
+    pub flags_changed: u64,
+    /// Placements that it saw no more.
+    pub vanished: u64,
+}
+
+/// The time of a message under a UID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Where.
+    pub mailbox: MailboxId,
+    /// Under which UIDVALIDITY, where the server has any.
+    pub validity: Option<UidValidity>,
+    /// Under which UID.
+    pub uid: Uid,
+    /// When the server received it.
+    pub internal_date: InternalDate,
+    /// The run that saw it there first.
+    pub first_run: RunId,
+    /// The run that saw it there no more; `None` while it is live.
+    pub last_run: Option<RunId>,
+    /// Its flags, each with the run since which they held; at least one.
+    pub flags: Vec<(RunId, Flags)>,
+    /// How it is known to be this message.
+    pub proof: Proof,
+}
+
 /// What of an account a drill gave back for trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrillScope {

@@ -5,7 +5,7 @@
 //! the packs. Whatever leaves it as a message's bytes has been hashed and compared with the message's
 //! key (S11).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -16,12 +16,12 @@ use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
 use crate::blocks::{BlobAt, Shelves};
 use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
-use crate::catalogue::{as_of, damaged, loss, wanted};
+use crate::catalogue::{as_of, changes, damaged, loss, wanted};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
-    AccountInfo, Candidate, DrillInfo, EpochInfo, MailboxInfo, MailboxLoss, MessageInfo, PlacementInfo,
-    RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
+    AccountInfo, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss, MessageInfo,
+    PlacementInfo, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
 };
 use crate::verify::{MessageHit, tell_hits};
 
@@ -30,6 +30,9 @@ const KEYS_FOUND: usize = 16;
 
 /// A header block longer than this is not looked into for its Message-ID.
 const HEADER_READ: usize = 1 << 20;
+
+/// Room that is made for a message before its first byte is there.
+const RESERVED: usize = 4 << 20;
 
 /// The archive as of a commit.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,14 @@ impl View<'_> {
         query::runs(self.shelves.catalogue, account, limit)
     }
 
+    /// One run.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn run(&self, run: RunId) -> Result<Option<RunInfo>> {
+        query::run(self.shelves.catalogue, run)
+    }
+
     /// The last run of the account, by its number, that had ended by this time.
     ///
     /// # Errors
@@ -102,6 +113,24 @@ impl View<'_> {
     /// As [`accounts`](Self::accounts).
     pub fn alarms(&self, account: AccountId) -> Result<Vec<RunInfo>> {
         query::alarms(self.shelves.catalogue, account)
+    }
+
+    /// What each run did in these mailboxes; runs that did nothing there are left out. Reads all their
+    /// placements once.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn changes(&self, mailboxes: &[MailboxId]) -> Result<BTreeMap<RunId, Changes>> {
+        changes::changes(self.shelves.catalogue, mailboxes)
+    }
+
+    /// Where a message lay in an account, from which run to which, and with which flags; in the order in
+    /// which it came there. Empty for one that the account never had.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn life_of(&self, account: AccountId, key: &MessageKey) -> Result<Vec<Life>> {
+        changes::life_of(self.shelves.catalogue, account, key)
     }
 
     /// The last drill of an account; `None` where there has been none.
@@ -392,12 +421,17 @@ impl View<'_> {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_to_vec(&self, key: &MessageKey) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.read(key, &mut |piece| {
+        let row = query::message_by_key(self.shelves.catalogue, key)?.ok_or(Error::UnknownMessage(*key))?;
+        // A forged size makes no more than its recipe gives.
+        let room = usize::try_from(row.size).unwrap_or(usize::MAX).min(RESERVED);
+        let mut bytes = Vec::with_capacity(room);
+        let joined = join(&self.shelves, &row, &mut |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
-        })?;
-        Ok(bytes)
+        });
+        joined.map_err(|stop| stopped(row.key, stop))?;
+        // Hashed as a whole, which is quicker than in pieces.
+        if MessageKey::of(&bytes) == row.key { Ok(bytes) } else { Err(wrong_bytes(row.key)) }
     }
 
     /// The first bytes of a message, at most `length`. They are checked by their blocks, but not by the
@@ -471,8 +505,11 @@ pub(crate) fn read_row(
     if MessageKey::from(hasher.finalize()) == row.key {
         return Ok(());
     }
-    let reason = "its bytes do not have the hash that the message had".to_owned();
-    Err(Error::Damaged { message: row.key, reason })
+    Err(wrong_bytes(row.key))
+}
+
+fn wrong_bytes(message: MessageKey) -> Error {
+    Error::Damaged { message, reason: "its bytes do not have the hash that the message had".to_owned() }
 }
 
 fn join(

@@ -81,6 +81,9 @@ pub(crate) enum Command {
     },
     /// List accounts, the folders of an account, or the messages of a folder, newest first
     List(List),
+    /// Show what each run of an account brought, changed and saw vanish, newest first; or the same of one
+    /// folder; or the life of one message
+    History(History),
     /// Print the exact bytes of one message
     Show {
         /// The message's content hash, or its first hex digits (at least 8)
@@ -155,6 +158,20 @@ pub(crate) struct List {
     /// Also what has vanished from the server since
     #[arg(long, requires = "account")]
     pub(crate) deleted: bool,
+}
+
+/// Whose past `history` shows.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// The account
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
+    /// A folder of it, or a message: its content hash or the first hex digits (at least 8)
+    #[arg(value_name = "FOLDER|ID")]
+    pub(crate) subject: Option<String>,
+    /// At most so many runs
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
 }
 
 /// What `export` writes.
@@ -393,6 +410,9 @@ mod tests {
             "list work",
             "list work INBOX",
             "list work --as-of run:7 --deleted",
+            "history work",
+            "history work INBOX --limit 7",
+            "history work 0123abcd",
             "show 0123abcd",
             "export work out --format eml",
             "export work out --format maildir --folder A --folder B --exclude C --as-of 2026-11-23 --deleted",

@@ -10,6 +10,7 @@
 //! * [`query`]: what can be asked.
 //! * [`as_of`]: the mailboxes that an account had.
 //! * [`history`]: all that is known of a UID, asked and restated.
+//! * [`changes`]: what runs brought and took, and the life of a message.
 //! * [`wanted`]: what a folder held, to be given back.
 //! * [`damaged`]: what cannot be given back, and what damage is known.
 //! * [`compare`]: two catalogues, row for row.
@@ -31,6 +32,7 @@ use crate::ids::{ArchiveId, CommitId, PackId};
 
 pub(crate) mod apply;
 pub(crate) mod as_of;
+pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod damaged;
 pub(crate) mod history;

@@ -67,6 +67,7 @@ fn read_all(view: View<'_>) -> Result<()> {
         view.last_drill(account.id)?;
         for when in [When { as_of: Some(RunId(1)), deleted: true }, When { as_of: None, deleted: true }] {
             for mailbox in view.mailboxes_as_of(account.id, when)? {
+                view.changes(&[mailbox.id])?;
                 view.wanted(&[mailbox.id], when, &mut |_| ControlFlow::Continue(()))?;
             }
         }
@@ -108,6 +109,7 @@ fn read_one(view: View<'_>, account: AccountId, placed: &PlacementInfo) -> Resul
     match view.read_to_vec(&placed.message) {
         Ok(bytes) => {
             assert_eq!(MessageKey::of(&bytes), placed.message);
+            assert!(!view.life_of(account, &placed.message)?.is_empty());
             let recipe = view.message(&placed.message)?.expect("it has just been read").recipe;
             let header = view.header_of(&placed.message)?;
             assert!(recipe.header().is_none() || header.as_ref() == recipe.header());

@@ -277,3 +277,67 @@ fn o14_the_last_drill_is_the_last_in_the_journal_and_outlives_the_catalogue() {
     assert_eq!(reader.view().last_drill(run.account).unwrap(), Some(last), "whatever the clock said");
     assert_eq!(reader.view().last_drill(other).unwrap(), None);
 }
+
+#[test]
+fn what_runs_did_is_counted_also_where_one_was_cut_off_and_a_message_has_its_life() {
+    let world = World::new();
+    let mut writer = world.writer();
+    let first = pull(&mut writer, 1..4);
+    let second = run_of(&mut writer);
+    writer.set_flags(second.epoch, uid(1), &flags("$Todo")).unwrap();
+    writer.vanished(second.epoch, &uids("2")).unwrap();
+    fill(&mut writer, &second, 4..5).unwrap();
+    writer.commit().unwrap();
+    // UID 1 is given to another message, and comes back; the mailbox has a new UIDVALIDITY then.
+    let third = run_of(&mut writer);
+    let other = put(&mut writer, &mail(50)).unwrap();
+    writer.place(third.epoch, uid(1), placement(other, 50)).unwrap();
+    let fourth = run_of(&mut writer);
+    let key = MessageKey::of(&mail(1));
+    writer.place(fourth.epoch, uid(1), placement(key, 1)).unwrap();
+    writer.set_flags(fourth.epoch, uid(1), &flags("\\Answered")).unwrap();
+    let fifth = run_of(&mut writer);
+    writer.set_flags(fifth.epoch, uid(1), &Flags::new()).unwrap();
+    let epoch = writer.epoch(first.mailbox, UidValidity::new(8)).unwrap();
+    writer.end_epoch(first.epoch).unwrap();
+    writer.place(epoch, uid(70), placement(key, 1)).unwrap();
+    writer.commit().unwrap();
+
+    let view = writer.view();
+    let changes = |new, flags_changed, vanished| Changes { new, flags_changed, vanished };
+    let expected = [
+        (first.run, changes(3, 0, 0)),
+        (second.run, changes(1, 1, 1)),
+        (third.run, changes(1, 0, 1)),
+        (fourth.run, changes(1, 0, 1)),
+        (fifth.run, changes(1, 1, 3)),
+    ];
+    assert_eq!(view.changes(&[first.mailbox]).unwrap(), expected.into());
+    assert_eq!(view.changes(&[]).unwrap().len(), 0);
+
+    let life = view.life_of(first.account, &key).unwrap();
+    let told: Vec<_> = life
+        .iter()
+        .map(|life| {
+            let flags = life.flags.iter().map(|(run, flags)| (*run, flags.to_string()));
+            (life.uid.get(), life.first_run, life.last_run, flags.collect::<Vec<_>>())
+        })
+        .collect();
+    let seen = || "\\Seen".to_owned();
+    assert_eq!(
+        told,
+        [
+            (1, first.run, Some(third.run), vec![(first.run, seen()), (second.run, "$Todo".to_owned())]),
+            (
+                1,
+                fourth.run,
+                Some(fifth.run),
+                vec![(fourth.run, "\\Answered".to_owned()), (fifth.run, String::new())]
+            ),
+            (70, fifth.run, None, vec![(fifth.run, seen())]),
+        ]
+    );
+    assert_eq!(life[2].validity, UidValidity::new(8));
+    let stranger = writer.account("stranger", "imap").unwrap();
+    assert_eq!(writer.view().life_of(stranger, &key).unwrap(), []);
+}

@@ -162,3 +162,115 @@ fn an_archive_on_the_machines_disk_works_as_well() {
     rebuild(&path).unwrap();
     assert_eq!(check_mails(Archive::open(&path).unwrap().view()), 59);
 }
+
+/// A mail of 4 to 90 KiB: words, and in every second one an attachment that does not compress.
+fn long_mail(number: u32) -> Vec<u8> {
+    let mut dice = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof();
+    let mut random = vec![0; 8 << 10];
+    dice.fill(&mut random);
+    let mut mail = format!("From: a@example.org\r\nSubject: Long mail {number}\r\n\r\n").into_bytes();
+    for line in random.chunks(8).take(usize::from(random[0]) * 3 + 40) {
+        mail.extend(
+            format!("line of {number} with {line:?} and the same words as every other one\r\n").bytes(),
+        );
+    }
+    if number.is_multiple_of(2) {
+        mail.extend_from_slice(b"\r\n");
+        let mut attachment = vec![0; 57 * (200 + usize::from(random[1]) * 4)];
+        dice.fill(&mut attachment);
+        for line in attachment.chunks(57) {
+            mail.extend(base64(line).bytes());
+            mail.extend_from_slice(b"\r\n");
+        }
+    }
+    mail
+}
+
+/// Reads these folders side by side, some messages of each in turn; how often a block was opened for each
+/// that there is, and how many bytes it gave.
+fn read_side_by_side(archive: &Archive, folders: &[(MailboxId, std::ops::Range<u32>)]) -> (f64, usize) {
+    let view = archive.view();
+    let mut lists = Vec::new();
+    for (mailbox, uids) in folders {
+        let mut keys = Vec::new();
+        view.wanted(&[*mailbox], When::default(), &mut |message| {
+            keys.extend(uids.contains(&message.uid.get()).then_some(message.message));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        lists.push(keys);
+    }
+    let mut bytes = 0;
+    let longest = lists.iter().map(Vec::len).max().unwrap();
+    for from in (0..longest).step_by(50) {
+        for keys in &lists {
+            for key in keys.iter().skip(from).take(50) {
+                bytes += view.read_to_vec(key).unwrap().len();
+            }
+        }
+    }
+    let blocks: u32 =
+        view.shelves.catalogue.query_row("SELECT count(*) FROM blocks", [], |row| row.get(0)).unwrap();
+    (view.shelves.cache.opened() as f64 / f64::from(blocks), bytes)
+}
+
+/// What this thread has had of a processor, where the system says so.
+fn processor_seconds() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0.0) / 1e9
+}
+
+#[test]
+fn a_folder_that_came_newest_first_is_read_from_its_oldest_on_and_each_block_is_opened_about_once() {
+    let mut world = World::new();
+    world.options = WriterOptions::default();
+    let mut writer = world.writer();
+    let run = begin(&mut writer, "INBOX").unwrap();
+    let messages = if is_long() { 12_000 } else { 1_200 };
+    let mut first = messages + 1;
+    while first > 1 {
+        // A command: about 4 MiB, ascending.
+        let (last, mut mails, mut weight) = (first, Vec::new(), 0);
+        while first > 1 && weight < 4 << 20 {
+            first -= 1;
+            mails.push((first, long_mail(first)));
+            weight += mails.last().unwrap().1.len();
+        }
+        assert_eq!(mails.len() as u32, last - first);
+        for (number, mail) in mails.iter().rev() {
+            let key = put(&mut writer, mail).unwrap();
+            writer.place(run.epoch, uid(*number), placement(key, *number)).unwrap();
+        }
+    }
+    writer.commit().unwrap();
+    drop(writer);
+
+    let began = processor_seconds();
+    let (opened, bytes) = read_side_by_side(&world.reader(), &[(run.mailbox, 1..messages + 1)]);
+    let rate = bytes as f64 / 1e6 / (processor_seconds() - began);
+    tell(&format!(
+        "{bytes} bytes, {rate:.0} MB a second of one processor, each block opened {opened:.2} times"
+    ));
+    assert!(opened < 1.1, "{opened}");
+    // Four folders at once, as a restore reads them.
+    let quarter = messages / 4;
+    let parts: Vec<_> =
+        (0..4).map(|part| (run.mailbox, 1 + part * quarter..1 + (part + 1) * quarter)).collect();
+    let (opened, _) = read_side_by_side(&world.reader(), &parts);
+    tell(&format!("side by side each block opened {opened:.2} times"));
+    assert!(opened < 1.5, "{opened}");
+    // Headers are named without opening any.
+    let archive = world.reader();
+    let mut keys = Vec::new();
+    archive
+        .view()
+        .wanted(&[run.mailbox], When::default(), &mut |message| {
+            keys.push(message.message);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let began = processor_seconds();
+    assert!(keys.iter().all(|key| archive.view().header_of(key).unwrap().is_some()));
+    tell(&format!("{messages} headers named in {:.2} s", processor_seconds() - began));
+    assert_eq!(archive.view().shelves.cache.opened(), 0);
+}

@@ -74,8 +74,8 @@ fn alarm(account: &str, run: &RunInfo, config: Option<&Path>) -> Alarm {
     }
 }
 
-/// The commands, as a shell takes them, that show and bring back an account as it was at a moment.
-/// `folders`: those that lost most first; `config`: the configuration, where it was named.
+/// The commands, as a shell takes them, that bring back an account as it was at a moment, and show it.
+/// The first gives everything back to the account itself. `folders`: those that lost most first; `config`: the configuration, where it was named.
 pub(super) fn way_back(account: &str, as_of: &str, folders: &[&str], config: Option<&Path>) -> Vec<String> {
     let mut program = "restante".to_owned();
     if let Some(config) = config {
@@ -85,8 +85,9 @@ pub(super) fn way_back(account: &str, as_of: &str, folders: &[&str], config: Opt
     let as_of = quoted(as_of);
     // A name that a terminal would not show as it is cannot be pasted either.
     let plain = folders.iter().filter(|folder| escape(folder) == **folder).take(MOST_FOLDERS);
-    let mut commands: Vec<String> =
-        plain.map(|folder| format!("{program} list {account} {} --as-of {as_of}", quoted(folder))).collect();
+    let mut commands = vec![format!("{program} restore {account} --to {account} --as-of {as_of}")];
+    commands
+        .extend(plain.map(|folder| format!("{program} list {account} {} --as-of {as_of}", quoted(folder))));
     commands.push(format!("{program} export {account} before-the-loss --format maildir --as-of {as_of}"));
     commands
 }
@@ -121,7 +122,11 @@ pub(super) fn write_way_back(out: &mut impl Write, commands: &[String]) -> io::R
     if commands.is_empty() {
         return Ok(());
     }
-    writeln!(out, "  nothing is lost from the archive; the state before is shown and brought back by")?;
+    writeln!(
+        out,
+        "  nothing is lost from the archive; the state before is brought back (with --dry-run: only planned) \
+         by the first of these, shown and written to files by the others"
+    )?;
     commands.iter().try_for_each(|command| writeln!(out, "    {}", escape(command)))
 }
 
@@ -137,6 +142,7 @@ mod tests {
         assert_eq!(
             commands,
             [
+                "restante --config '/etc/my r.toml' restore work --to work --as-of 2026-11-23T08:00:00.123Z",
                 "restante --config '/etc/my r.toml' list work INBOX --as-of 2026-11-23T08:00:00.123Z",
                 r#"restante --config '/etc/my r.toml' list work 'Bob'\''s "R&D"' --as-of 2026-11-23T08:00:00.123Z"#,
                 "restante --config '/etc/my r.toml' list work '-rf' --as-of 2026-11-23T08:00:00.123Z",

@@ -10,6 +10,7 @@ mod demo;
 mod drill;
 mod embedded;
 mod export;
+mod history;
 mod init;
 mod list;
 mod moment;
@@ -46,6 +47,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::RunNow { accounts } => run_now::run(context, &accounts),
         Command::List(what) => list::run(context, &what),
         Command::Show { id } => show::run(context, &id),
+        Command::History(what) => history::run(context, &what),
         Command::Export(what) => export::run(context, &what),
         Command::Restore(what) => restore::run(context, &what),
         Command::Drill(what) => drill::run(context, &what),
