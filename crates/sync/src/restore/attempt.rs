@@ -21,8 +21,8 @@ pub(super) struct Attempt {
     pub(super) synchronising: bool,
 }
 
-/// Which flags go along.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which flags go along: fewer and fewer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kept {
     #[default]
     All,
@@ -43,6 +43,15 @@ pub(super) enum DateSent {
 const SAFE_DATES: std::ops::RangeInclusive<i64> = 315_532_800..=2_147_400_000;
 
 impl Attempt {
+    /// With what has helped other messages, too.
+    pub(super) fn at_least(self, lesson: Self) -> Self {
+        Self {
+            flags: self.flags.max(lesson.flags),
+            synchronising: self.synchronising || lesson.synchronising,
+            ..self
+        }
+    }
+
     /// The flags to send.
     pub(super) fn flags(&self, flags: &Flags) -> Flags {
         match self.flags {
@@ -143,7 +152,7 @@ impl Lessons {
             Kept::System | Kept::None => self.without_keywords += u32::from(has_keywords),
         }
         // With fewer flags as well, it was those that helped.
-        if attempt.synchronising && attempt.flags == Kept::All {
+        if attempt.is_synchronising() && attempt.flags == Kept::All {
             self.when_asked += 1;
         }
         self.first_attempt() != before

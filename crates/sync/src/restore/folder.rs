@@ -122,7 +122,8 @@ impl Folder {
 
     /// How a message is sent next.
     pub(super) fn attempt(&self, index: usize) -> Attempt {
-        self.attempts.get(&index).copied().unwrap_or_else(|| self.lessons.first_attempt())
+        let first = self.lessons.first_attempt();
+        self.attempts.get(&index).map_or(first, |attempt| attempt.at_least(first))
     }
 
     pub(super) fn refuse(&mut self, index: usize, why: String, damaged: bool) {

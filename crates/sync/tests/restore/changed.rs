@@ -181,11 +181,7 @@ fn r13_days_are_sent_with_two_digits() {
     let restored = world.restore(Behaviour::modern());
     restored.assert_proven();
     let appends = restored.appends();
-    assert!(
-        appends[0].contains("\"03-Feb-2020 10:00:00 +0000\"")
-            || appends[0].contains("\" 3-Feb-2020 10:00:00 +0000\""),
-        "{appends:?}"
-    );
+    assert!(appends[0].contains("\"03-Feb-2020 10:00:00 +0000\""), "{appends:?}");
 }
 
 #[test]

@@ -40,22 +40,31 @@ fn r14_a_message_that_ends_the_connection_is_found_out_and_named_and_the_rest_go
 
 #[test]
 fn r14_several_at_once_that_are_always_refused_go_one_by_one() {
-    for refusal in [bad("MULTIAPPEND? never heard of it"), no("[CANNOT] one at a time")] {
+    let several = |refusal| {
+        // Only in a command of several does anything follow a literal.
+        Behaviour::modern().with_fault(Fault::new(Trigger::Line("} (".into()), refusal))
+    };
+    for target in [
+        several(bad("MULTIAPPEND? never heard of it")),
+        several(no("[CANNOT] one at a time")),
+        Behaviour::modern().with_broken("MULTIAPPEND"),
+    ] {
         let world = World::with(9);
-        let target = Behaviour::modern().with_fault(Fault::new(Trigger::Line("} (".into()), refusal.clone()));
         let restored = world.restore(target);
         restored.assert_proven();
         world.assert_back();
-        let broken = world_with_broken_multiappend();
-        broken.assert_proven();
     }
 }
 
-fn world_with_broken_multiappend() -> super::world::Restored {
-    let world = World::with(9);
-    let restored = world.restore(Behaviour::modern().with_broken("MULTIAPPEND"));
+#[test]
+fn r14_a_server_that_goes_away_at_unasked_literals_is_soon_understood() {
+    let world = World::with(120);
+    let target = Behaviour::modern().with_fault(Fault::new(Trigger::Unasked(0), Effect::Disconnect));
+    let restored = world.restore(target);
+    restored.assert_proven();
     world.assert_back();
-    restored
+    let connections = restored.server.counts().connections;
+    assert!(connections < 30, "{connections} connections");
 }
 
 #[test]
