@@ -44,6 +44,14 @@ pub(crate) fn write(out: &mut impl Write, report: &RestoreReport, stopped: bool)
         let verb = if failed { "failed" } else { "stopped" };
         writeln!(out, "{verb}: {}", escape(error))?;
     }
+    if report.totals.flags_set > 0 {
+        let verb = if report.outcome == RestoreOutcome::Planned { "would be set" } else { "set" };
+        let number = messages(report.totals.flags_set);
+        writeln!(
+            out,
+            "Flags: {verb} to those of the archive on {number} (--keep-flags leaves those that are there)."
+        )?;
+    }
     if let Some(proof) = proof(report) {
         writeln!(out, "{proof}")?;
     }
@@ -210,7 +218,9 @@ fn conclusion(report: &RestoreReport, stopped: bool) -> String {
     let there = asked - missing.min(asked);
     match report.outcome {
         RestoreOutcome::Proven if asked == 0 => {
-            "The archive has no message in these folders, so there was nothing to give back.".to_owned()
+            "The archive has no message in these folders as of then, so there was nothing to give back; --as-of \
+             chooses another state."
+                .to_owned()
         }
         RestoreOutcome::Proven if totals.proven_by_bytes >= asked => {
             format!("{} on the server, proven byte for byte.", all_are(asked))
@@ -362,12 +372,13 @@ mod tests {
     fn a_restore_that_went_well_says_so_in_one_line() {
         let sent = FolderReport { target: "Gesendet".into(), created: true, ..folder("Sent", 1_200, 0) };
         let mut report = report(RestoreOutcome::Proven, "headers", vec![folder("INBOX", 10_224, 37), sent]);
-        report.totals.proven_by_bytes = 115;
+        (report.totals.proven_by_bytes, report.totals.flags_set) = (115, 4);
         assert_snapshot!(shown(&report), @r#"
             folder       on the server    asked  already there   added  missing  proven  result
             INBOX        INBOX           10 224             37  10 187        0  10 224  proven
             Sent         Gesendet         1 200              0   1 200        0   1 200  proven
             = 2 folders  477.8 MiB sent  11 424             37  11 387        0  11 424  proven
+            Flags: set to those of the archive on 4 messages (--keep-flags leaves those that are there).
             Proof: sizes, header blocks, flags and received dates of 11 424 messages read back from the server, and every byte of 115 of them (--verify=full reads all bytes of all).
             All 11 424 messages are on the server, proven by sizes, headers, flags and dates.
         "#);
@@ -387,7 +398,7 @@ mod tests {
             Proof: none, as asked (--no-verify).
             All 3 messages are on the server, it says, but nothing was proven; the same command without --no-verify proves it.
         "#);
-        assert_snapshot!(last_line(&report(RestoreOutcome::Proven, "headers", Vec::new()), false), @"The archive has no message in these folders, so there was nothing to give back.");
+        assert_snapshot!(last_line(&report(RestoreOutcome::Proven, "headers", Vec::new()), false), @"The archive has no message in these folders as of then, so there was nothing to give back; --as-of chooses another state.");
     }
 
     #[test]
