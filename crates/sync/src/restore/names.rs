@@ -30,7 +30,7 @@ use message::MailboxName;
 use message::escape::escape;
 use remote::imap::Listed;
 
-use self::placing::Placed;
+use self::placing::{Outcome, Placed};
 use self::target::Target;
 use super::roles::Role;
 
@@ -137,6 +137,8 @@ pub(crate) struct Landings {
     destinations: Vec<Destination>,
     /// The mailboxes that are some folder's, by identity.
     claimed: HashSet<Vec<u8>>,
+    /// The names that folders ask for, by identity.
+    wanted: HashSet<Vec<u8>>,
     /// Names that the server refused, by folder: the first that was asked for, and how many since.
     refusals: HashMap<usize, (MailboxName, usize)>,
     /// Folders of whose mailbox the server says that it is there, though it does not list it so.
@@ -148,13 +150,14 @@ impl Landings {
     /// the earlier has it.
     pub(crate) fn plan(sources: Vec<SourceFolder>, world: &TargetWorld) -> Self {
         let target = Target::new(world);
-        let (places, claimed) = placing::place(&sources, &target);
+        let Outcome { places, claimed, wanted } = placing::place(&sources, &target);
         let mut landings = Self {
             target,
             sources,
             places,
             destinations: Vec::new(),
             claimed,
+            wanted,
             refusals: HashMap::new(),
             said_to_exist: HashSet::new(),
         };
@@ -192,7 +195,7 @@ impl Landings {
         for (number, substitute) in substitutes.into_iter().enumerate().skip(tried) {
             self.refusals.insert(source, (first.clone(), number + 1));
             let identity = substitute.identity();
-            if substitute == name || !self.is_free(&identity) || self.target.is_level_only(&identity) {
+            if substitute == name || !self.is_stand_in(&identity) || self.target.is_level_only(&identity) {
                 continue;
             }
             let why: String = why.chars().take(MAX_REFUSAL).collect();
@@ -233,7 +236,7 @@ impl Landings {
             !self.is_free(&identity)
         };
         if here().filter(same).any(|mailbox| others(&mailbox)) {
-            let is_free = |identity: &[u8]| self.is_free(identity);
+            let is_free = |identity: &[u8]| self.is_stand_in(identity);
             let (next, _) = self.target.beside(&name, placing::FIRST_NUMBER, is_free);
             let notice = format!(
                 "the server takes `{}` for the mailbox of another folder; named `{}` instead",
@@ -265,6 +268,11 @@ impl Landings {
 
     fn is_free(&self, identity: &[u8]) -> bool {
         !self.claimed.contains(identity) && !self.target.is_view(identity)
+    }
+
+    /// Whether a folder can have this name that did not ask for it.
+    fn is_stand_in(&self, identity: &[u8]) -> bool {
+        self.is_free(identity) && !self.wanted.contains(identity)
     }
 
     /// The mailbox is there under this name.

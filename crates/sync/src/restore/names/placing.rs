@@ -101,8 +101,19 @@ struct Placing<'a> {
     numbers: HashMap<Vec<u8>, usize>,
 }
 
-/// A mailbox for each folder that gets one, and the identities of these mailboxes.
-pub(super) fn place(sources: &[SourceFolder], target: &Target) -> (Vec<Option<Placed>>, HashSet<Vec<u8>>) {
+/// What comes of placing all folders.
+pub(super) struct Outcome {
+    /// The mailbox of each folder that gets one.
+    pub(super) places: Vec<Option<Placed>>,
+    /// The identities of these mailboxes.
+    pub(super) claimed: HashSet<Vec<u8>>,
+    /// Those of the names that folders ask for, whether they got them or not. No other folder gets one of
+    /// these for want of its own: were it made, the next run would find it for the one that asked.
+    pub(super) wanted: HashSet<Vec<u8>>,
+}
+
+/// Gives every folder its mailbox.
+pub(super) fn place(sources: &[SourceFolder], target: &Target) -> Outcome {
     let mut placing = Placing::new(sources, target);
     placing.claimed.insert(b"INBOX".to_vec());
     placing.place_inbox();
@@ -111,7 +122,8 @@ pub(super) fn place(sources: &[SourceFolder], target: &Target) -> (Vec<Option<Pl
     }
     placing.place_by_name();
     placing.place_views();
-    (placing.places, placing.claimed)
+    let wanted = placing.wanted.into_keys().collect();
+    Outcome { places: placing.places, claimed: placing.claimed, wanted }
 }
 
 /// Gives what lies below a folder new names after its own has changed, unless it is `settled` already.
@@ -448,7 +460,10 @@ impl<'a> Placing<'a> {
         if self.is_free(&placed.name) {
             return;
         }
-        let is_free = |identity: &[u8]| !self.claimed.contains(identity) && !self.target.is_view(identity);
+        let is_free = |identity: &[u8]| {
+            let is_taken = self.claimed.contains(identity) || self.wanted.contains_key(identity);
+            !is_taken && !self.target.is_view(identity)
+        };
         let wanted = placed.name.identity().into_owned();
         let from = self.numbers.get(&wanted).copied().unwrap_or(FIRST_NUMBER);
         let (next, after) = self.target.beside(&placed.name, from, is_free);
