@@ -37,6 +37,7 @@ pub(super) async fn restore(room: &Room<'_>, report: &mut RestoreReport) -> Resu
         queue: RefCell::new((0..places.len()).collect()),
         folders: RefCell::new(places.iter().map(Place::unreached).collect()),
         proven: RefCell::default(),
+        given_back: RefCell::default(),
         fatal: RefCell::default(),
         places,
     };
@@ -74,6 +75,8 @@ async fn find_places(room: &Room<'_>, line: &mut Line) -> Result<Places, Restore
 /// What the workers share.
 struct Shared {
     places: Vec<Place>,
+    /// Places whose worker was cut off.
+    given_back: RefCell<HashSet<usize>>,
     /// Places that are not begun, by number.
     queue: RefCell<VecDeque<usize>>,
     folders: RefCell<Vec<FolderReport>>,
@@ -112,6 +115,7 @@ impl Shared {
                 Err(error) if error.is_a_cut() || matches!(error, RestoreError::NotNow(_)) => {
                     tracing::info!(account = %room.job.account, %error, "goes on with fewer connections");
                     self.queue.borrow_mut().push_front(next);
+                    self.given_back.borrow_mut().insert(next);
                     return;
                 }
                 Err(error) => return self.end(room, error),
@@ -152,6 +156,8 @@ impl Shared {
         let wanted = load(room, place).await?;
         let mut folder = Folder::new(place.name.clone(), wanted, place.report());
         folder.is_planned = place.is_planned;
+        // What its first worker had sent may still be being stored.
+        folder.is_unsettled = self.given_back.borrow().contains(&number);
         let result = steps::restore(room, line, &mut folder).await;
         folder.report.error = result.as_ref().err().map(ToString::to_string);
         let report = if room.job.dry_run { folder.into_plan() } else { folder.into_report() };

@@ -248,4 +248,29 @@ mod tests {
         assert_eq!(told(cut(1)), (true, false, false));
         assert_eq!(told(cut(2)), (true, true, true));
     }
+
+    #[test]
+    fn r04_keywords_are_left_off_after_three_refusals_unless_some_were_taken() {
+        let (with, without) = (Flags::parse("\\Seen odd"), Flags::parse("\\Seen"));
+        let bare = Attempt { flags: Kept::System, ..Attempt::default() };
+        let mut lessons = Lessons::default();
+        // A message without keywords teaches nothing about them.
+        let news: Vec<bool> =
+            [&with, &without, &with, &with, &with].map(|flags| lessons.learn(bare, flags)).to_vec();
+        assert_eq!(news, [false, false, false, true, false]);
+        assert_eq!(lessons.first_attempt(), bare);
+        assert!(lessons.learn(Attempt::default(), &with), "it was one of them that the server refused");
+        assert_eq!(lessons.first_attempt(), Attempt::default());
+    }
+
+    #[test]
+    fn r14_literals_wait_after_three_that_helped_and_what_was_tried_before_is_kept() {
+        let waits = Attempt { synchronising: true, ..Attempt::default() };
+        let mut lessons = Lessons::default();
+        for _ in 0..SAME_TRIES {
+            lessons.learn(waits, &Flags::new());
+        }
+        let tried = Attempt { cuts: 1, flags: Kept::None, date: DateSent::Nearest, ..Attempt::default() };
+        assert_eq!(tried.at_least(lessons.first_attempt()), Attempt { synchronising: true, ..tried });
+    }
 }
