@@ -1,8 +1,9 @@
 //! A real Cyrus IMAP server on loopback, private to one test: the other kind of server.
 //!
-//! It is as a Debian administrator finds it: the delimiter is `.`, all of a user's folders lie below
-//! `INBOX.`, and nobody may make a mailbox beside that ([`Cyrus::start`]); or with `altnamespace`
-//! and `/` as newer sites have it ([`Cyrus::start_alternative`]). Any user name that was added logs
+//! Its names are those that a Debian administrator finds: the delimiter is `.`, all of a user's folders
+//! lie below `INBOX.`, and nobody may make a mailbox beside that ([`Cyrus::start`]); or with
+//! `altnamespace` and `/` as newer sites have it ([`Cyrus::start_alternative`]). These keep octets as they
+//! are; [`Cyrus::start_munging`] replaces some, as Cyrus does when nobody tells it not to (`munge8bit`). Any user name that was added logs
 //! in with any password. Nothing but IMAP runs. It needs root, for Cyrus works as the user `cyrus`.
 //! Debian lets nobody install both Cyrus and Dovecot; `tests/run --full` therefore installs only what
 //! they do not both provide, and puts Cyrus's `imapd` below /usr/local.
@@ -13,7 +14,7 @@
 //!   more than 128 keywords in a mailbox; names with one of ``! " % / ; < > \ ` { | }``.
 //! * a full mailbox and a refused keyword are told without a response code: `NO Over quota`,
 //!   `NO Too many user flags in mailbox`.
-//! * changed: octets over 127 in header fields become `X` (each one); the received date of the first
+//! * changed: octets over 127 in header fields become `X` (each one, with `munge8bit`); the received date of the first
 //!   second of 1970 becomes now; received dates are told in the server's own time zone.
 //!   An untagged `BAD` follows the refusal of a message without an octet.
 //! * taken as it is: a bare CR, 8-bit bodies, no line end at the end, a header without a body.
@@ -48,7 +49,22 @@ pub struct Cyrus {
     _service: Service,
     folder: TempDir,
     address: SocketAddr,
+    kind: Kind,
+}
+
+/// What kind of Cyrus.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kind {
+    /// `altnamespace` and `unixhierarchysep`.
     alternative: bool,
+    /// `munge8bit`.
+    munges: bool,
+}
+
+impl Kind {
+    fn separator(self) -> char {
+        if self.alternative { '/' } else { '.' }
+    }
 }
 
 impl Cyrus {
@@ -59,7 +75,7 @@ impl Cyrus {
     /// When there is one and it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
-        Self::start_as(false)
+        Self::start_as(Kind::default())
     }
 
     /// The same with `altnamespace` and `unixhierarchysep`: no prefix, and `/` between the levels.
@@ -68,10 +84,19 @@ impl Cyrus {
     /// When there is one and it does not start.
     #[must_use]
     pub fn start_alternative() -> Option<Self> {
-        Self::start_as(true)
+        Self::start_as(Kind { alternative: true, ..Kind::default() })
     }
 
-    fn start_as(alternative: bool) -> Option<Self> {
+    /// The one with a prefix, which replaces octets over 127 in header fields.
+    ///
+    /// # Panics
+    /// When there is one and it does not start.
+    #[must_use]
+    pub fn start_munging() -> Option<Self> {
+        Self::start_as(Kind { munges: true, ..Kind::default() })
+    }
+
+    fn start_as(kind: Kind) -> Option<Self> {
         let imapd = IMAPD.into_iter().find(|file| Path::new(file).is_file());
         let (Some(master), Some(imapd), Some(owner)) = (find("cyrmaster"), imapd, account("cyrus")) else {
             left_out("no Cyrus is installed: what needs it is not tested");
@@ -81,10 +106,10 @@ impl Cyrus {
             left_out("not root: what needs Cyrus is not tested");
             return None;
         }
-        Some(Service::try_some_times("Cyrus", || Self::attempt(&master, imapd, owner, alternative)))
+        Some(Service::try_some_times("Cyrus", || Self::attempt(&master, imapd, owner, kind)))
     }
 
-    fn attempt(master: &Path, imapd: &str, owner: (u32, u32), alternative: bool) -> Result<Self, String> {
+    fn attempt(master: &Path, imapd: &str, owner: (u32, u32), kind: Kind) -> Result<Self, String> {
         let folder = TempDir::with_prefix("cyrus-").expect("a folder can be made");
         let path = folder.path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
@@ -93,7 +118,7 @@ impl Cyrus {
             chown(path.join(name), Some(owner.0), Some(owner.1)).expect("root may give files away");
         }
         let [address] = free_ports();
-        fs::write(path.join("imapd.conf"), imapd_conf(path, alternative)).expect("the folder is ours");
+        fs::write(path.join("imapd.conf"), imapd_conf(path, kind)).expect("the folder is ours");
         fs::write(path.join("cyrus.conf"), cyrus_conf(path, imapd, address)).expect("the folder is ours");
         let mut command = Command::new(master);
         command.arg("-D");
@@ -102,7 +127,7 @@ impl Cyrus {
         }
         let logs = [path.join("stderr"), path.join("config/log")];
         let service = Service::start(command, address, [&logs[0], &logs[1]])?;
-        Ok(Self { _service: service, folder, address, alternative })
+        Ok(Self { _service: service, folder, address, kind })
     }
 
     /// Where it speaks plain IMAP.
@@ -122,7 +147,7 @@ impl Cyrus {
     /// # Panics
     /// When it is there already.
     pub fn add_user(&self, user: &str) {
-        let separator = if self.alternative { '/' } else { '.' };
+        let separator = self.kind.separator();
         let mut administrator = self.imap(ADMINISTRATOR);
         administrator.command(&format!("CREATE user{separator}{user}"));
     }
@@ -132,7 +157,7 @@ impl Cyrus {
     /// # Panics
     /// When there is no such user.
     pub fn set_quota(&self, user: &str, kibibytes: u64) {
-        let separator = if self.alternative { '/' } else { '.' };
+        let separator = self.kind.separator();
         let mut administrator = self.imap(ADMINISTRATOR);
         administrator.command(&format!("SETQUOTA user{separator}{user} (STORAGE {kibibytes})"));
     }
@@ -155,9 +180,9 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-fn imapd_conf(folder: &Path, alternative: bool) -> String {
+fn imapd_conf(folder: &Path, kind: Kind) -> String {
     let dir = folder.display();
-    let alternative = if alternative { "yes" } else { "no" };
+    let [alternative, munges] = [kind.alternative, kind.munges].map(|yes| if yes { "yes" } else { "no" });
     format!(
         "configdirectory: {dir}/config\n\
          proc_path: {dir}/config/proc\n\
@@ -170,7 +195,7 @@ fn imapd_conf(folder: &Path, alternative: bool) -> String {
          allowplaintext: yes\n\
          sasl_mech_list: PLAIN\n\
          sasl_pwcheck_method: alwaystrue\n\
-         munge8bit: yes\n\
+         munge8bit: {munges}\n\
          reject8bit: no\n\
          lmtpsocket: {dir}/config/lmtp\n\
          idlesocket: {dir}/config/idle\n\
@@ -213,12 +238,22 @@ mod tests {
         assert!(cyrus.imap("anna").try_append("INBOX", &flags, &date, b"").is_err());
         imap.append("INBOX.Projects.Boat", &flags, &date, b"Subject: \xfc\r\n\r\n\xfc");
         let [kept] = &imap.fetch_all("INBOX.Projects.Boat")[..] else { panic!("one message") };
-        assert_eq!(kept.bytes, b"Subject: X\r\n\r\n\xfc");
+        assert_eq!(kept.bytes, b"Subject: \xfc\r\n\r\n\xfc");
         assert_eq!((kept.internal_date.unix(), &kept.flags), (date.unix(), &flags));
         cyrus.set_quota("anna", 1);
         let large = [b"Subject: large\r\n\r\n".to_vec(), vec![b'x'; 3000]].concat();
         assert_eq!(imap.try_append("INBOX", &flags, &date, &large).unwrap_err(), " NO Over quota");
         assert_eq!(imap.count(), 1);
+    }
+
+    #[test]
+    fn one_that_munges_replaces_octets_in_header_fields() {
+        let Some(cyrus) = Cyrus::start_munging() else { return };
+        cyrus.add_user("anna");
+        let date = InternalDate::parse("02-Mar-2026 10:00:00 +0130");
+        cyrus.imap("anna").append("INBOX", &Flags::new(), &date, b"Subject: \xc3\xbc\r\n\r\n\xfc");
+        let [kept] = &cyrus.imap("anna").fetch_all("INBOX")[..] else { panic!("one message") };
+        assert_eq!(kept.bytes, b"Subject: XX\r\n\r\n\xfc");
     }
 
     #[test]

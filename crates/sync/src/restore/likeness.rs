@@ -35,6 +35,9 @@ const LONGEST_NAME: usize = 60;
 /// What a NUL may have become: nothing, or one of these.
 const STAND_INS: [&[u8]; 5] = [b"", b"\x80", b" ", b"?", "\u{fffd}".as_bytes()];
 
+/// What an octet over 127 in a header field may have become: Cyrus makes an `X` of each (`munge8bit`).
+const EIGHT_BIT_STAND_INS: [u8; 2] = *b"X?";
+
 /// How theirs is like ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
@@ -57,6 +60,7 @@ pub(super) enum Change {
     FieldsRespelled,
     /// Encoded words (RFC 2047) that say the same.
     FieldsEncoded,
+    EightBitReplaced,
     EndsMadeCrlf,
     EndsChanged,
     EndAdded,
@@ -80,6 +84,7 @@ impl fmt::Display for Change {
             Self::FieldsReordered => "header fields in another order",
             Self::FieldsRespelled => "header fields folded or spelled otherwise",
             Self::FieldsEncoded => "header fields encoded otherwise",
+            Self::EightBitReplaced => "octets over 127 in header fields replaced",
             Self::EndsMadeCrlf => "line ends made CRLF",
             Self::EndsChanged => "other line ends",
             Self::EndAdded => "a line end added at the end",
@@ -141,14 +146,29 @@ pub(super) fn likeness(ours: &[u8], theirs: &[u8]) -> Likeness {
             continue;
         }
         let ours = if without_from_line { after_first_line(ours) } else { ours };
-        for (nul, ours) in without_nul(ours, theirs) {
+        for (replaced, ours) in without_nul(ours, theirs).chain(without_eight_bit(ours, theirs)) {
             let Some(mut changes) = compare(&ours, theirs) else { continue };
-            changes.extend(nul);
+            changes.extend(replaced);
             changes.extend(without_from_line.then_some(Change::FromLineDropped));
             return Likeness::ButFor(changes);
         }
     }
     Likeness::Different
+}
+
+/// Ours as a server may have made it that wants header fields in ASCII; nothing if theirs are not.
+fn without_eight_bit<'a>(
+    ours: &'a [u8],
+    theirs: &[u8],
+) -> impl Iterator<Item = (Option<Change>, Cow<'a, [u8]>)> + use<'a> {
+    let (header, body) = text::split(ours);
+    let is_made_ascii = !header.is_ascii() && text::split(theirs).0.is_ascii();
+    let stand_ins = if is_made_ascii { &EIGHT_BIT_STAND_INS[..] } else { &[] };
+    stand_ins.iter().map(move |&stand_in| {
+        let ascii = header.iter().map(|&octet| if octet.is_ascii() { octet } else { stand_in });
+        let bytes: Vec<u8> = ascii.chain(body.iter().copied()).collect();
+        (Some(Change::EightBitReplaced), Cow::Owned(bytes))
+    })
 }
 
 fn after_first_line(bytes: &[u8]) -> &[u8] {

@@ -73,6 +73,11 @@ fn r11_what_servers_do_to_a_message_is_told_by_name() {
             letter("=?utf-8?Q?J=C3=BCrgen?=", "=?iso-8859-1?Q?J=FCrgen?="),
             "header fields encoded otherwise",
         ),
+        (
+            letter("=?utf-8?Q?J=C3=BCrgen?=", "Jürgen"),
+            letter("=?utf-8?Q?J=C3=BCrgen?=", "JXXrgen"),
+            "octets over 127 in header fields replaced",
+        ),
         (LETTER.replace("\r\n", "\n"), LETTER.to_owned(), "line ends made CRLF"),
         (LETTER.to_owned(), LETTER.replace("\r\n", "\n"), "other line ends"),
         (LETTER.trim_end().to_owned(), LETTER.to_owned(), "a line end added at the end"),
