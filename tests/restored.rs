@@ -2,8 +2,10 @@
 //! and to the one that has lost it. The judge compares every folder: bytes, flags, keywords and
 //! received dates, each message as often as it was there.
 
-use message::{Flags, InternalDate, UidSet};
-use restante_tests::{Content, World, append, date, mail};
+use std::process::Command;
+
+use message::{Flags, InternalDate, Uid, UidSet};
+use restante_tests::{ACCOUNT, Content, USER, World, append, date, mail};
 use serde_json::Value;
 use server::sample::Random;
 use testkit::{Cyrus, Dovecot, Imap, Mail, Options};
@@ -322,4 +324,86 @@ fn odd_dates_flags_and_octets_come_back_as_they_were() {
     let report = world.restore_beside(0, "berta", &["--verify=full"]);
     assert_totals(&report, source.count(), 0);
     Content::of(world.dovecot.imap("berta")).assert_is(&source);
+}
+
+/// Runs a line as a person would paste it into a shell.
+fn paste(world: &World, line: &str) -> std::process::Output {
+    let beside = world.program.program().parent().expect("the program lies in a folder");
+    let path = format!("{}:{}", beside.display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(line).env("PATH", path).current_dir(world.path(""));
+    shell.env("HOME", world.path("")).env("XDG_STATE_HOME", world.path("state"));
+    shell.env_remove("STATE_DIRECTORY").output().expect("a shell runs")
+}
+
+/// The restore that `status` prints after a loss.
+fn printed_restore(world: &World) -> String {
+    let status = String::from_utf8(world.run(0, &["status"]).stdout).expect("text");
+    let restore = format!("restore {ACCOUNT} --to {ACCOUNT}");
+    let line =
+        status.lines().map(str::trim).find(|line| line.contains(&restore) && !line.contains("--dry-run"));
+    line.unwrap_or_else(|| panic!("no restore is printed:\n{status}")).to_owned()
+}
+
+#[test]
+fn l01_a_wiped_mailbox_is_as_before_after_the_one_command_that_status_prints() {
+    let Some(world) = backed_up() else { return };
+    let source = world.content();
+    let mut judge = world.judge();
+    for (folder, messages) in judge.everything() {
+        match folder.as_str() {
+            "INBOX" if !messages.is_empty() => judge.expunge("INBOX", &uids_of(&messages)),
+            "INBOX" => {}
+            other => judge.delete(other),
+        }
+    }
+    assert_eq!(judge.count(), 0);
+    let _ = world.run_with_code(3);
+    let output = paste(&world, &printed_restore(&world));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    world.content().assert_is(&source);
+    // And the archive goes on from there.
+    let ledger = world.run_now();
+    assert_eq!(ledger["totals"]["archived"], source.count(), "{ledger}");
+}
+
+fn uids_of(messages: &[testkit::Fetched]) -> UidSet {
+    let uids: Vec<String> = messages.iter().map(|message| Uid::get(message.uid).to_string()).collect();
+    UidSet::parse(&uids.join(",")).expect("UIDs")
+}
+
+#[test]
+fn l01_a_mailbox_encrypted_in_place_has_all_of_its_old_state_again() {
+    let Some(mut world) = World::new() else { return };
+    let _ = world.fill(&Mail::small(11, 150).in_folders(&["INBOX", "Sent", "Work/Offers"]));
+    let _ = world.run_now();
+    let source = world.content();
+    let mut judge = world.judge();
+    for (folder, messages) in judge.everything() {
+        for message in &messages {
+            let head = "Subject: encrypted\r\nContent-Type: application/octet-stream\r\n\r\n";
+            let bytes: Vec<u8> = head
+                .bytes()
+                .chain(message.bytes.iter().map(|byte| byte ^ 0x5a).filter(|byte| {
+                    // What a server would take for a line end or not take at all.
+                    !b"\r\n\0".contains(byte)
+                }))
+                .collect();
+            judge.append(&folder, &message.flags, &message.internal_date, &bytes);
+        }
+        if !messages.is_empty() {
+            judge.expunge(&folder, &uids_of(&messages));
+        }
+    }
+    let encrypted = world.content();
+    assert_eq!(encrypted.count(), source.count());
+    let _ = world.run_with_code(3);
+    let output = paste(&world, &printed_restore(&world));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let now = world.content();
+    now.assert_holds(&source);
+    // Nothing is ever deleted on a target.
+    now.assert_holds(&encrypted);
+    assert_eq!(now.count(), source.count() + encrypted.count());
+    assert_eq!(Content::of(world.dovecot.imap(USER)).count(), now.count());
 }
