@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use restante_tests::{ACCOUNT, Content, World, append, uids};
+use restante_tests::{ACCOUNT, Content, World, append, is_long, uids};
 use serde_json::Value;
 use server::sample::Random;
 use testkit::{LoopDisk, Output};
@@ -76,10 +76,14 @@ fn a_target_that_is_wrong_is_told_and_nothing_is_sent() {
         (&[ACCOUNT, "--to", &format!("imap://b:canary-7431@127.0.0.1:{port}")], 2, "password"),
         (&[ACCOUNT, "--to", "imap://b@mail.example.org"], 2, "in the clear"),
         (&[ACCOUNT, "--to", &format!("imap://b@127.0.0.1:{port}")], 2, "password"),
-        (&[ACCOUNT, "--to", "pop3://b@127.0.0.1"], 2, "pop3"),
+        (&[ACCOUNT, "--to", "pop3://b@127.0.0.1"], 2, "imaps://"),
         (&[ACCOUNT], 2, "--to"),
     ];
     for (arguments, code, word) in asks {
+        // A server that does not listen is asked again for half a minute.
+        if word == "127.0.0.1" && !is_long() {
+            continue;
+        }
         let output = world.program.run([&["restore"], arguments].concat());
         assert_eq!(output.code, Some(code), "{arguments:?}: {}", output.stderr);
         let told = String::from_utf8_lossy(&output.stdout).to_lowercase() + &output.stderr.to_lowercase();
