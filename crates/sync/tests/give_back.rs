@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use archive::{Archive, When, Writer, WriterOptions};
-use message::MessageKey;
+use message::{InternalDate, MessageKey};
 use remote::{Credentials, Endpoint, Security};
 use restante_sync::{
     FolderFilter, Job, Outcome, PullLimits, RestoreJob, RestoreLimits, RestoreOutcome, RestoreReport, Stop,
@@ -111,6 +111,56 @@ fn a_mailbox_comes_back_as_it_was_and_running_it_again_adds_nothing() {
             assert_eq!(again.outcome, RestoreOutcome::Proven, "{again:#?}");
             assert_eq!((again.totals.already_there, again.totals.added), (total.asked, 0));
             assert_eq!(mail(&target), mail(&world.source));
+        }
+    }
+}
+
+/// The sample mailbox, each body turned into noise of the same size: header, size, flags and, unless it
+/// is moved by some seconds, received date are as they were.
+fn encrypted(source: &Store, later: i64) -> Store {
+    let target = empty();
+    for mailbox in source.mailboxes(USER).unwrap() {
+        if mailbox.name != "INBOX" {
+            target.create(USER, &mailbox.name).unwrap();
+        }
+        for message in source.messages(USER, &mailbox.name).unwrap() {
+            let mut bytes = message.bytes.to_vec();
+            let body = bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+            bytes[body..].iter_mut().filter(|byte| byte.is_ascii_graphic()).for_each(|byte| *byte ^= 1);
+            if bytes == message.bytes[..] {
+                continue;
+            }
+            let date = InternalDate::from_unix(message.date.unix().unwrap() + later, 0);
+            target.append(USER, &mailbox.name, &message.flags, &date, bytes).unwrap();
+        }
+    }
+    target
+}
+
+#[test]
+fn l03_mail_encrypted_in_place_under_its_old_header_size_and_date_is_not_taken_for_ours() {
+    let world = World::new();
+    for later in [0, 60] {
+        for verify in [Verify::Headers, Verify::Full, Verify::Off] {
+            let target = encrypted(&world.source, later);
+            let ruined = mail(&target);
+            let report = world.restore(&target, Behaviour::modern(), verify);
+            let expected =
+                if verify == Verify::Off { RestoreOutcome::Unproven } else { RestoreOutcome::Proven };
+            assert_eq!(report.outcome, expected, "{report:#?}");
+            assert_eq!(report.totals.added, report.totals.asked);
+            let late = |notice: &String| notice.contains("once more");
+            assert!(!report.folders.iter().any(|folder| folder.notices.iter().any(late)), "{report:#?}");
+            let mut both = mail(&world.source);
+            for (mailbox, messages) in ruined {
+                let all = both.entry(mailbox).or_default();
+                all.extend(messages);
+                all.sort();
+                all.dedup();
+            }
+            let mut now = mail(&target);
+            now.values_mut().for_each(Vec::dedup);
+            assert_eq!(now, both, "{verify:?}, dates moved by {later} s");
         }
     }
 }

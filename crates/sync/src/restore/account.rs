@@ -267,7 +267,7 @@ async fn find_gone(
     report: &mut FolderReport,
 ) -> Result<(), RestoreError> {
     let mut wanted = load(room, place).await?;
-    let seen = look(&room.reader, session, &place.name, &mut wanted, Depth::Headers).await?;
+    let seen = look(&room.reader, session, &place.name, &mut wanted, &HashSet::new(), Depth::Headers).await?;
     let named = report.remarks.iter().map(|remark| (remark.id.clone(), remark.uid));
     let refused = report.refused.iter().map(|refused| (refused.id.clone(), refused.uid));
     let told: HashSet<(String, u32)> = named.chain(refused).collect();

@@ -9,7 +9,7 @@ use message::{MailboxName, Uid, UidValidity};
 use remote::imap::PermanentFlags;
 
 use super::attempt::{Attempt, Lessons};
-use super::look::Look;
+use super::look::{Depth, Look};
 use super::proof;
 use super::report::{FolderReport, Refused};
 use super::wanted::Wanted;
@@ -46,6 +46,10 @@ pub(super) struct Folder {
     pub(super) given: HashMap<usize, Uid>,
     /// What the mailbox keeps, once it was asked.
     pub(super) keeps: Option<PermanentFlags>,
+    /// How much is compared: more, once a sample was wrong.
+    pub(super) depth: Depth,
+    /// What was taken for ours and is not was sent after all; that happens once.
+    has_demoted: bool,
     /// The first look is over: what is found from now on was added.
     looked: bool,
     /// Copies of ours beyond those asked for, at the first look.
@@ -79,6 +83,8 @@ impl Folder {
             in_flight: HashSet::new(),
             given: HashMap::new(),
             keeps: None,
+            depth: Depth::Headers,
+            has_demoted: false,
             looked: false,
             extra_before: 0,
             is_unsettled: false,
@@ -113,6 +119,22 @@ impl Folder {
         self.looked = true;
         self.changed = false;
         (messages, bytes)
+    }
+
+    /// What the target seemed to have and has not, as this look shows, is missing: true if there is any.
+    /// Happens once, for who takes our mail away while it is restored does so again.
+    pub(super) fn demote(&mut self, look: &Look) -> bool {
+        if std::mem::replace(&mut self.has_demoted, true) {
+            return false;
+        }
+        let mut any = false;
+        for (state, pair) in self.states.iter_mut().zip(&look.pairs) {
+            if *state == State::There && pair.is_none() {
+                *state = State::Missing;
+                any = true;
+            }
+        }
+        any
     }
 
     /// Messages that are still to be sent, in their order.

@@ -2,7 +2,7 @@
 //!
 //! The same look is the plan before a folder is restored, the way to go on after a cut, and the proof
 //! at the end. All messages are surveyed; of those that have the size of one of ours the header block
-//! is fetched (or, to prove all bytes, the whole message); what remains open is settled by bytes. What
+//! is fetched (or, to prove all bytes, the whole message); what is in doubt is settled by bytes. What
 //! is left on both sides then may be the same mail, changed by the server: those with the Message-ID
 //! of one of ours, or without one but with the same received date, are compared byte by byte, and
 //! [`likeness`](super::likeness) says what was done to them.
@@ -66,16 +66,18 @@ impl Look {
     }
 }
 
-/// Opens the mailbox read-only and finds ours in it.
+/// Opens the mailbox read-only and finds ours in it. `given` are the UIDs that the server has given to
+/// what was just sent.
 pub(super) async fn look(
     reader: &Reader,
     session: &mut Session,
     mailbox: &MailboxName,
     wanted: &mut [Wanted],
+    given: &HashSet<Uid>,
     depth: Depth,
 ) -> Result<Look, RestoreError> {
     let examined = session.examine(mailbox, None).await?;
-    let mut seen = survey(session, examined.exists).await?;
+    let mut seen = survey(session, examined.exists, given).await?;
     let known = pairing::of_known_size(wanted, &seen);
     match depth {
         Depth::Headers => {
@@ -115,7 +117,7 @@ pub(super) async fn settle_by_bytes(
     Ok(wrong)
 }
 
-async fn survey(session: &mut Session, exists: u32) -> Result<Vec<Seen>, RestoreError> {
+async fn survey(session: &mut Session, exists: u32, given: &HashSet<Uid>) -> Result<Vec<Seen>, RestoreError> {
     if exists == 0 {
         return Ok(Vec::new());
     }
@@ -129,6 +131,7 @@ async fn survey(session: &mut Session, exists: u32) -> Result<Vec<Seen>, Restore
                 date: row.internal_date.unix(),
                 flags: flags.share(row.flags),
                 content: Content::Unknown,
+                is_given: given.contains(&row.uid),
             });
         })
         .await?;

@@ -3,10 +3,10 @@
 //! Both sides are multisets: two equal messages that lay in a folder are two, and each message of the
 //! target stands for one of ours at most. Content is told by as little as is enough:
 //!
-//! * the same size and header block (by its BLAKE3), where that fits one message of ours only;
-//! * the bytes, where messages of ours share size and header block but not their bytes, or where size
-//!   and received date agree and the header block does not (servers that cannot tell where the header
-//!   of a broken message ends);
+//! * the same size, header block (by its BLAKE3) and received date, where that fits one message of ours
+//!   only; the date may be any where we have put the message there ourselves;
+//! * the bytes, where only two of the three agree, or where messages of ours share size and header block
+//!   but not their bytes. Who encrypts mail in place may keep its size and its header;
 //! * for what a server has changed, [`likeness`](super::likeness), which is asked elsewhere.
 //!
 //! Among equals, those with the same date and flags are paired first.
@@ -28,6 +28,8 @@ pub(super) struct Seen {
     pub(super) date: Option<i64>,
     pub(super) flags: Arc<Flags>,
     pub(super) content: Content,
+    /// The server has given this UID to a message that we have just sent.
+    pub(super) is_given: bool,
 }
 
 /// What is known of a seen message's content.
@@ -86,21 +88,21 @@ pub(super) fn pair(wanted: &[Wanted], seen: &[Seen]) -> Pairing {
     };
     work.join(|wanted| Some(wanted.key), by_bytes, &How::Bytes);
     let ambiguous = ambiguous_headers(wanted);
-    let by_header = |size: u64, header: BlobName| {
+    let unambiguous = |size: u64, header: BlobName| {
         let known = (size, header);
         (!ambiguous.contains(&known)).then_some(known)
     };
-    work.join(
-        |wanted| match wanted.header {
-            Header::Named(name) => by_header(wanted.size, name),
-            Header::NotAsked | Header::None => None,
-        },
-        |seen| match seen.content {
-            Content::Header(name) => by_header(seen.size, name),
-            _ => None,
-        },
-        &How::Header,
-    );
+    let ours = |wanted: &Wanted| match wanted.header {
+        Header::Named(name) => unambiguous(wanted.size, name),
+        Header::NotAsked | Header::None => None,
+    };
+    let theirs = |seen: &Seen| match seen.content {
+        Content::Header(name) => unambiguous(seen.size, name),
+        _ => None,
+    };
+    let ours_dated = |wanted: &Wanted| Some((ours(wanted)?, wanted.date?.unix));
+    work.join(ours_dated, |seen| Some((theirs(seen)?, seen.date?)), &How::Header);
+    work.join(ours, |seen| theirs(seen).filter(|_| seen.is_given), &How::Header);
     let doubtful = work.doubtful(&ambiguous);
     Pairing { pairs: work.pairs, doubtful }
 }
@@ -172,17 +174,24 @@ impl Work<'_> {
 
     /// The seen whose bytes would tell more.
     fn doubtful(&self, ambiguous: &HashSet<(u64, BlobName)>) -> Vec<usize> {
-        let missing = self.wanted.iter().zip(&self.pairs).filter(|(_, pair)| pair.is_none());
-        let like_missing: HashSet<(u64, Option<i64>)> =
-            missing.map(|(wanted, _)| (wanted.size, wanted.date.map(|date| date.unix))).collect();
+        let (mut dates, mut headers) = (HashSet::new(), HashSet::new());
+        for (wanted, _) in self.wanted.iter().zip(&self.pairs).filter(|(_, pair)| pair.is_none()) {
+            dates.insert((wanted.size, wanted.date.map(|date| date.unix)));
+            if let Header::Named(name) = wanted.header {
+                headers.insert((wanted.size, name));
+            }
+        }
         let is_doubtful = |index: &usize| {
             let seen = &self.seen[*index];
-            let agrees = || like_missing.contains(&(seen.size, seen.date));
+            let has_date = || dates.contains(&(seen.size, seen.date));
             !self.taken[*index]
                 && match seen.content {
                     Content::Bytes(_) => false,
-                    Content::Header(name) => ambiguous.contains(&(seen.size, name)) || agrees(),
-                    Content::Unknown => agrees(),
+                    Content::Header(name) => {
+                        let known = (seen.size, name);
+                        ambiguous.contains(&known) || headers.contains(&known) || has_date()
+                    }
+                    Content::Unknown => has_date(),
                 }
         };
         (0..self.seen.len()).filter(is_doubtful).collect()
@@ -210,7 +219,7 @@ mod tests {
 
     fn seen(size: u64, content: Content, date: i64) -> Seen {
         let uid = Uid::new(1).expect("not 0");
-        Seen { uid, size, date: Some(date), flags: Arc::new(Flags::new()), content }
+        Seen { uid, size, date: Some(date), flags: Arc::new(Flags::new()), content, is_given: false }
     }
 
     fn header(header: u8) -> Content {
@@ -254,6 +263,15 @@ mod tests {
         assert_eq!((partners(&first), first.doubtful), (vec![None, None], vec![0]));
         let then = pair(&ours, &[seen(10, bytes(2), 5)]);
         assert_eq!((partners(&then), then.doubtful), (vec![None, Some(0)], vec![]));
+    }
+
+    #[test]
+    fn l03_what_has_our_size_and_header_and_another_date_is_compared_by_bytes() {
+        let ours = [wanted(1, 10, Some(1), 5)];
+        let later = pair(&ours, &[seen(10, header(1), 6)]);
+        assert_eq!((partners(&later), later.doubtful), (vec![None], vec![0]));
+        let given = Seen { is_given: true, ..seen(10, header(1), 6) };
+        assert_eq!(partners(&pair(&ours, &[given])), [Some(0)], "a server that ignores dates");
     }
 
     #[test]

@@ -107,20 +107,20 @@ fn shown_date(date: Option<i64>) -> String {
     date.map_or("none".to_owned(), |date| InternalDate::from_unix(date, 0).to_string())
 }
 
-/// How many messages of the target have the content of one of ours and are not needed for any.
+/// How many messages of the target are one of ours, as far as is known, and are not needed for any.
 pub(super) fn copies_beyond(wanted: &[Wanted], look: &Look) -> u64 {
     let taken: HashSet<usize> = look.pairs.iter().flatten().map(|pair| pair.seen).collect();
-    let mut names: HashSet<(u64, BlobName)> = HashSet::new();
+    let mut headers: HashSet<(u64, BlobName, Option<i64>)> = HashSet::new();
     let mut keys = HashSet::new();
     for wanted in wanted {
         keys.insert(wanted.key);
         if let Header::Named(name) = wanted.header {
-            names.insert((wanted.size, name));
+            headers.insert((wanted.size, name, wanted.date.map(|date| date.unix)));
         }
     }
     let is_ours = |seen: &Seen| match seen.content {
         Content::Bytes(key) => keys.contains(&key),
-        Content::Header(name) => names.contains(&(seen.size, name)),
+        Content::Header(name) => headers.contains(&(seen.size, name, seen.date)),
         Content::Unknown => false,
     };
     let left = look.seen.iter().enumerate().filter(|(place, _)| !taken.contains(place));
@@ -152,7 +152,7 @@ mod tests {
 
     fn seen(uid: u32, flags: &str, date: i64) -> Seen {
         let (uid, flags) = (Uid::new(uid).expect("not 0"), Arc::new(Flags::parse(flags)));
-        Seen { uid, size: 10, date: Some(date), flags, content: Content::Unknown }
+        Seen { uid, size: 10, date: Some(date), flags, content: Content::Unknown, is_given: false }
     }
 
     fn paired(seen: usize, how: How) -> Option<Pair> {

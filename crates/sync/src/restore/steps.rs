@@ -4,11 +4,11 @@
 //! proof. When a connection is cut, everything begins with a look again. So a restore needs no memory
 //! of its own, and what the server has taken without being heard is not sent twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use message::escape::escape;
-use message::{Flags, MailboxName, UidSet};
+use message::{Flags, MailboxName, Uid, UidSet};
 use remote::imap::{Session, Target};
 
 use super::append::{append, kept};
@@ -62,65 +62,96 @@ async fn attempt(
     line: &mut Line,
     folder: &mut Folder,
 ) -> Result<Option<ProvenState>, RestoreError> {
-    let mut seen = first_look(room, line, folder).await?;
-    let mut full = None;
+    if room.job.verify == Verify::Full {
+        folder.depth = Depth::Bytes;
+    }
+    loop {
+        let mut seen = plan(room, line, folder).await?;
+        if room.job.dry_run {
+            return Ok(None);
+        }
+        let full = send(room, line, folder).await?;
+        if room.job.verify == Verify::Off {
+            set_flags(room, line, folder, &mut seen).await?;
+            return full.map_or(Ok(None), Err);
+        }
+        room.progress.proof_begins(&folder.report.folder, folder.wanted.len() as u64);
+        if folder.changed {
+            seen = sampled_look(room, line, folder).await?;
+        }
+        if full.is_none() && folder.demote(&seen) {
+            continue;
+        }
+        set_flags(room, line, folder, &mut seen).await?;
+        proof::prove(folder, &seen, room.job.keep_flags);
+        let state = ProvenState { validity: seen.validity, messages: seen.seen.len() as u64 };
+        return full.map_or(Ok(Some(state)), Err);
+    }
+}
+
+/// Finds out what is there, and what need not be sent.
+async fn plan(room: &Room<'_>, line: &mut Line, folder: &mut Folder) -> Result<Look, RestoreError> {
+    let seen = match folder.is_planned {
+        true => Look::at_nothing(folder.wanted.len()),
+        false => sampled_look(room, line, folder).await?,
+    };
     if folder.missing().next().is_some() {
         let target = line.writing(room).await?;
         leave_out_what_is_too_large(target, folder).await?;
     }
-    if room.job.dry_run {
-        return Ok(None);
-    }
-    if folder.missing().next().is_some() {
-        let target = line.writing(room).await?;
-        ask_what_is_kept(target, folder).await?;
-        match append(room, target, folder).await {
-            // What it has taken before it was full is proven all the same.
-            Err(error @ RestoreError::TargetFull(_)) => {
-                room.halted.set(true);
-                full = Some(error);
-            }
-            appended => appended?,
-        }
-        line.gained();
-    }
-    if room.job.verify == Verify::Off {
-        set_flags(room, line, folder, &mut seen).await?;
-        return full.map_or(Ok(None), Err);
-    }
-    room.progress.proof_begins(&folder.report.folder, folder.wanted.len() as u64);
-    if folder.changed || room.job.verify == Verify::Full {
-        let depth = if room.job.verify == Verify::Full { Depth::Bytes } else { Depth::Headers };
-        seen = look_again(room, line, folder, depth).await?;
-    }
-    if room.job.verify == Verify::Headers {
-        seen = prove_a_sample(room, line, folder, seen).await?;
-    }
-    set_flags(room, line, folder, &mut seen).await?;
-    proof::prove(folder, &seen, room.job.keep_flags);
-    let state = ProvenState { validity: seen.validity, messages: seen.seen.len() as u64 };
-    full.map_or(Ok(Some(state)), Err)
+    Ok(seen)
 }
 
-async fn first_look(room: &Room<'_>, line: &mut Line, folder: &mut Folder) -> Result<Look, RestoreError> {
-    if folder.is_planned {
-        return Ok(Look::at_nothing(folder.wanted.len()));
-    }
-    look_again(room, line, folder, Depth::Headers).await
-}
-
-async fn look_again(
+/// Sends what is missing. A full target is given back as the error that it is, after what it has taken
+/// before: that is proven all the same.
+async fn send(
     room: &Room<'_>,
     line: &mut Line,
     folder: &mut Folder,
-    depth: Depth,
-) -> Result<Look, RestoreError> {
+) -> Result<Option<RestoreError>, RestoreError> {
+    if folder.missing().next().is_none() {
+        return Ok(None);
+    }
+    let target = line.writing(room).await?;
+    ask_what_is_kept(target, folder).await?;
+    let full = match append(room, target, folder).await {
+        Ok(()) => None,
+        Err(full @ RestoreError::TargetFull(_)) => {
+            room.halted.set(true);
+            Some(full)
+        }
+        Err(error) => return Err(error),
+    };
+    line.gained();
+    Ok(full)
+}
+
+/// A look, of whose pairs that were found by their headers some are compared by their bytes; if one is
+/// wrong, all are, from then on. So neither what is believed to be there nor what is proven rests on
+/// headers alone.
+async fn sampled_look(room: &Room<'_>, line: &mut Line, folder: &mut Folder) -> Result<Look, RestoreError> {
     let session = line.reading(room).await?;
     if folder.is_unsettled {
         quiet::wait(room, session, std::slice::from_ref(&folder.name)).await?;
         folder.is_unsettled = false;
     }
-    let seen = look(&room.reader, session, &folder.name, &mut folder.wanted, depth).await?;
+    let given: HashSet<Uid> = folder.given.values().copied().collect();
+    let mut seen =
+        look(&room.reader, session, &folder.name, &mut folder.wanted, &given, folder.depth).await?;
+    let by_header = |&index: &usize| seen.of(index).is_some_and(|(_, how)| *how == How::Header);
+    let by_header: Vec<usize> = (0..folder.wanted.len()).filter(by_header).collect();
+    let sample = sample(&by_header, room.surroundings.dice.throw());
+    let wrong = settle_by_bytes(session, &folder.wanted, &mut seen, &sample).await?;
+    if !wrong.is_empty() {
+        folder.report.notices.push(format!(
+            "{} of {} messages that were compared have the right header and another content: all were \
+             compared byte for byte",
+            wrong.len(),
+            sample.len()
+        ));
+        folder.depth = Depth::Bytes;
+        seen = look(&room.reader, session, &folder.name, &mut folder.wanted, &given, folder.depth).await?;
+    }
     let (messages, bytes) = folder.note_look(&seen);
     room.progress.there(messages, bytes);
     Ok(seen)
@@ -148,30 +179,6 @@ async fn ask_what_is_kept(target: &mut Target, folder: &mut Folder) -> Result<()
         target.unselect().await?;
     }
     Ok(())
-}
-
-/// Compares the bytes of some of the pairs that were found by their headers; if one is wrong, of all.
-async fn prove_a_sample(
-    room: &Room<'_>,
-    line: &mut Line,
-    folder: &mut Folder,
-    mut seen: Look,
-) -> Result<Look, RestoreError> {
-    let by_header: Vec<usize> = (0..folder.wanted.len())
-        .filter(|&index| seen.of(index).is_some_and(|(_, how)| *how == How::Header))
-        .collect();
-    let sample = sample(&by_header, room.surroundings.dice.throw());
-    let session = reading_in(room, line, &folder.name).await?;
-    let wrong = settle_by_bytes(session, &folder.wanted, &mut seen, &sample).await?;
-    if wrong.is_empty() {
-        return Ok(seen);
-    }
-    folder.report.notices.push(format!(
-        "{} of {} messages have the right header and other bytes: all were compared byte for byte",
-        wrong.len(),
-        sample.len()
-    ));
-    look_again(room, line, folder, Depth::Bytes).await
 }
 
 /// Evenly spread over all, from a random beginning.
