@@ -15,6 +15,7 @@ mod flags;
 mod full;
 mod names;
 mod once;
+mod sample;
 mod scope;
 mod trouble;
 mod world;
