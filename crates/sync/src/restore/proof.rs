@@ -82,8 +82,13 @@ fn differences(wanted: &Wanted, seen: &Seen, how: &How, any_flags: bool) -> Vec<
     what
 }
 
+/// Whether both are the same flags; case does not matter.
+pub(super) fn are_same(flags: &Flags, others: &Flags) -> bool {
+    without(flags, others).is_empty() && without(others, flags).is_empty()
+}
+
 /// The flags of the first that the second lacks; case does not matter.
-pub(super) fn without(flags: &Flags, others: &Flags) -> Flags {
+fn without(flags: &Flags, others: &Flags) -> Flags {
     flags.iter().filter(|flag| !others.contains(flag)).collect()
 }
 

@@ -13,11 +13,11 @@ use remote::imap::{Session, Target};
 
 use super::append::{append, kept};
 use super::error::RestoreError;
-use super::folder::{Folder, ProvenState};
+use super::folder::{Folder, ProvenState, State};
 use super::line::Line;
 use super::look::{Depth, Look, look, settle_by_bytes};
 use super::pairing::How;
-use super::proof::{self, without};
+use super::proof::{self, are_same};
 use super::{Room, Verify, quiet};
 
 /// At least so many messages of a folder are compared byte for byte, and one of so many.
@@ -215,7 +215,7 @@ async fn set_flags(
         let Some((seen, _)) = look.of(index) else { continue };
         let flags = kept(&folder.wanted[index].flags, selected.permanent_flags.as_ref());
         // Flags that the mailbox does not keep make no difference that STORE could mend.
-        if !without(&flags, &seen.flags).is_empty() || !without(&seen.flags, &flags).is_empty() {
+        if !are_same(&flags, &seen.flags) {
             sets.entry(flags).or_default().extend_from(&UidSet::from_iter([seen.uid]));
         }
     }
@@ -276,12 +276,9 @@ async fn try_to_store(
 /// Messages whose flags are not those of the archive and shall be.
 fn differing(room: &Room<'_>, folder: &Folder, look: &Look) -> Vec<usize> {
     let differs = |&index: &usize| {
-        let wanted = &folder.wanted[index];
-        let was_there = folder.states[index] == super::folder::State::There;
-        let differs = |seen: &super::pairing::Seen| {
-            !without(&wanted.flags, &seen.flags).is_empty() || !without(&seen.flags, &wanted.flags).is_empty()
-        };
-        !(was_there && room.job.keep_flags) && look.of(index).is_some_and(|(seen, _)| differs(seen))
+        let is_left_alone = room.job.keep_flags && folder.states[index] == State::There;
+        let flags = &folder.wanted[index].flags;
+        !is_left_alone && look.of(index).is_some_and(|(seen, _)| !are_same(flags, &seen.flags))
     };
     (0..folder.wanted.len()).filter(differs).collect()
 }
