@@ -9,6 +9,7 @@
 //! * [`fields`]: the few header fields that lists show.
 //! * [`mailbox`], [`place`], [`uid_set`], [`flags`], [`date`]: the words of RFC 9051 for where a
 //!   message lies and what the server says about it.
+//! * [`uidl`]: what a POP3 server calls a message (RFC 1939 §7).
 //! * [`escape`]: text from strangers made fit for a terminal, a log line or a JSON document.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is"))]
@@ -26,6 +27,7 @@ pub mod place;
 pub mod recipe;
 pub mod split;
 pub mod uid_set;
+pub mod uidl;
 
 pub use date::InternalDate;
 pub use flags::Flags;
@@ -33,3 +35,4 @@ pub use key::{BlobName, MessageKey};
 pub use mailbox::{MailboxName, NameEncoding};
 pub use place::{ModSeq, Uid, UidValidity};
 pub use uid_set::UidSet;
+pub use uidl::Uidl;

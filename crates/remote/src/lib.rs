@@ -1,4 +1,4 @@
-//! Talking to mail servers: addresses, TLS, logging in, and the IMAP client.
+//! Talking to mail servers: addresses, TLS, logging in, the IMAP client and the POP3 client.
 //!
 //! What comes from a server is hostile until read: [`Limits`] bounds all of it, and nothing a
 //! server says makes this crate panic, allocate without bound, wait for ever, or send a password
@@ -8,6 +8,7 @@
 //! * [`Endpoint`], [`Credentials`]: where, and as whom.
 //! * [`imap::Session`]: one connection, logged in; lists, opens read-only, fetches.
 //! * [`imap::Target`]: one connection that may add mail to what is there.
+//! * [`pop3`]: the other protocol, which only reads.
 //! * [`Error`], [`Kind`]: what went wrong in words, and what to do about it.
 //! * [`Limits`]: every bound, in one table.
 //! * [`Network`]: what connections are made through; [`Internet`] outside tests.
@@ -22,6 +23,7 @@ pub mod fuzzing;
 pub mod imap;
 mod limits;
 mod net;
+pub mod pop3;
 
 pub use endpoint::{Credentials, Endpoint, Security};
 pub use error::{Error, Kind};

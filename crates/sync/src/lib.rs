@@ -26,7 +26,7 @@ mod watchdog;
 pub use filter::{FolderFilter, InvalidGlob};
 pub use hints::bytes_per_day;
 pub use ledger::{FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
-pub use pull::{Job, PullLimits, probe, pull, pull_in};
+pub use pull::{Job, Pop3Listing, Pop3Options, Protocol, PullLimits, probe, pull, pull_in};
 pub use restore::{
     FolderReport, Refused, Remark, RestoreJob, RestoreLimits, RestoreOutcome, RestoreProgress, RestoreReport,
     RestoreTotals, TargetReport, Verify, restore, restore_in,

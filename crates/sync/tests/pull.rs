@@ -56,6 +56,7 @@ impl World {
         let server = Scripted::start(self.store.clone(), behaviour);
         let job = Job {
             account: "a".into(),
+            protocol: restante_sync::Protocol::Imap,
             endpoint: Endpoint {
                 host: "127.0.0.1".into(),
                 port: server.port(),

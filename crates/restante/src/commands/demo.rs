@@ -175,6 +175,7 @@ impl Demo<'_> {
         let progress = progress::for_account(&self.context.screen, USER);
         let job = Job {
             account: USER.to_owned(),
+            protocol: sync::Protocol::Imap,
             endpoint: self.server.endpoint(),
             credentials: remote::Credentials { user: USER.to_owned(), password: PASSWORD.into() },
             filter: FolderFilter::new(&[], &[]).map_err(|error| broken("a filter", &error))?,

@@ -36,6 +36,7 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
     };
     Ok(Job {
         account: account.name.clone(),
+        protocol: sync::Protocol::Imap,
         endpoint: remote::Endpoint {
             host: account.host.clone(),
             port: account.port,

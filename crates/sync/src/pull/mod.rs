@@ -38,6 +38,8 @@ use pipeline::{CommitPolicy, Desk, Pipeline};
 pub struct Job {
     /// The account's name in the configuration: its identity in the archive.
     pub account: String,
+    /// What is spoken with the server.
+    pub protocol: Protocol,
     /// The server.
     pub endpoint: Endpoint,
     /// Who we are to it.
@@ -46,6 +48,49 @@ pub struct Job {
     pub filter: FolderFilter,
     /// The bounds of the run.
     pub limits: PullLimits,
+}
+
+/// What is spoken with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// IMAP, with all its folders.
+    Imap,
+    /// POP3: one mailbox, which appears as the folder INBOX.
+    Pop3(Pop3Options),
+}
+
+impl Protocol {
+    /// The word of the ledger and of the archive.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3(_) => "pop3",
+        }
+    }
+}
+
+/// What there is to choose with POP3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pop3Options {
+    /// How to log in.
+    pub auth: remote::pop3::Auth,
+    /// What the server lists.
+    pub listing: Pop3Listing,
+    /// How often the account is pulled, where that is known: servers say after how many days they
+    /// delete (EXPIRE, RFC 2449 §6.7).
+    pub every: Option<Duration>,
+}
+
+/// What a POP3 server lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pop3Listing {
+    /// The whole maildrop: what is not listed any more has vanished.
+    #[default]
+    All,
+    /// What has not been fetched yet, some of it at a time, as Gmail does: what is not listed says
+    /// nothing, and each message is durable here before the next is asked for.
+    New,
 }
 
 /// The bounds of a run.
@@ -166,7 +211,7 @@ pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -
     let clock = surroundings.clock;
     let mut ledger = Ledger {
         account: job.account.clone(),
-        protocol: "imap",
+        protocol: job.protocol.word(),
         started: rfc3339(clock.unix_ms()),
         finished: String::new(),
         outcome: Outcome::Failed,
@@ -197,7 +242,7 @@ fn run(
 ) -> Result<(), RunError> {
     let Surroundings { clock, progress, stop, time, .. } = surroundings;
     let from_archive = |error| RunError::Archive(Arc::new(error));
-    let account = writer.account(&job.account, "imap").map_err(from_archive)?;
+    let account = writer.account(&job.account, job.protocol.word()).map_err(from_archive)?;
     let started_ms = clock.unix_ms();
     let run = writer.begin_run(account, started_ms).map_err(from_archive)?;
     let policy = CommitPolicy {

@@ -105,6 +105,7 @@ impl World {
     fn job(&self) -> Job {
         Job {
             account: "life".into(),
+            protocol: restante_sync::Protocol::Imap,
             endpoint: Endpoint {
                 host: "localhost".into(),
                 port: 143,

@@ -69,6 +69,7 @@ impl World {
         let server = Scripted::start(self.source.clone(), Behaviour::modern());
         let job = Job {
             account: "a".into(),
+            protocol: restante_sync::Protocol::Imap,
             endpoint: endpoint(server.port()),
             credentials: credentials(),
             filter: FolderFilter::new(&[], &[]).unwrap(),

@@ -76,6 +76,7 @@ impl World {
         let mut writer = Writer::open(&self.path(), WriterOptions::default()).unwrap();
         let job = Job {
             account: "a".into(),
+            protocol: restante_sync::Protocol::Imap,
             endpoint: Endpoint {
                 host: "127.0.0.1".into(),
                 port,
