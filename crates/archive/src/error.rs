@@ -7,7 +7,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use message::{BlobName, MessageKey};
+use message::{BlobName, MessageKey, Uid};
 
 /// An error of the archive.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,9 @@ pub enum Error {
     /// Something was to be recorded for an account that has no run open.
     #[error("no run has been begun for account {0}")]
     NoRun(u32),
+    /// A message of a POP3 maildrop was to get a UID that is not above all that were given before.
+    #[error("UID {0} of this POP3 maildrop may have been given before")]
+    UidTaken(Uid),
     /// A message was put before one of its blobs.
     #[error("blob {0} was not put before the message that uses it")]
     BlobNotPut(BlobName),

@@ -44,6 +44,8 @@ pub(crate) mod limit {
     pub(crate) const BLOBS_IN_MESSAGE: usize = 1 << 20;
     /// One journal record: a ledger with every UID of a very large mailbox in it.
     pub(crate) const RECORD_BYTES: usize = 16 << 20;
+    /// Names in one record of them: three bytes of a record become forty in memory.
+    pub(crate) const NAMES_IN_RECORD: usize = 8_192;
     /// Message keys in one journal frame (they are its directory).
     pub(crate) const KEYS_IN_FRAME: usize = META_BYTES as usize / 32;
 }

@@ -2,7 +2,7 @@
 
 use message::fields::Fields;
 use message::recipe::{BlobRef, Recipe};
-use message::{Flags, InternalDate, MailboxName, MessageKey, ModSeq, Uid, UidValidity};
+use message::{Flags, InternalDate, MailboxName, MessageKey, ModSeq, Uid, UidValidity, Uidl};
 
 use crate::ids::{AccountId, EpochId, MailboxId, RunId};
 
@@ -127,17 +127,31 @@ pub struct MailboxInfo {
     pub lost: u64,
 }
 
-/// A mailbox under one UIDVALIDITY.
+/// A mailbox under one UIDVALIDITY, or as a POP3 maildrop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochInfo {
     /// Its number.
     pub id: EpochId,
-    /// `None` where the server has none: then its UIDs held for one session only.
+    /// `None` where the server has none: then its UIDs held for one session only, unless it is `pop3`.
     pub validity: Option<UidValidity>,
+    /// A POP3 maildrop: its UIDs are ours, and hold for good.
+    pub pop3: bool,
     /// What the server said when the mailbox was last completed.
     pub mark: Option<Mark>,
     /// Live placements.
     pub live: u64,
+}
+
+/// What a message of a POP3 maildrop was known by when it was given its UID. POP3 has no UIDs: the archive
+/// gives them, ascending, and none twice in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PopName {
+    /// The UID that it was given.
+    pub uid: Uid,
+    /// What the server called it, which it may have called other messages too; `None` where it has no UIDL.
+    pub uidl: Option<Uidl>,
+    /// How many octets the server said that it has (LIST).
+    pub octets: u64,
 }
 
 /// A message in a mailbox.
@@ -147,6 +161,8 @@ pub struct PlacementInfo {
     pub epoch: EpochId,
     /// Under which UID.
     pub uid: Uid,
+    /// What a POP3 server called it, where it was had from one that has UIDL.
+    pub uidl: Option<Uidl>,
     /// Which message.
     pub message: MessageKey,
     /// Its size in bytes.
@@ -221,6 +237,8 @@ pub struct Life {
     pub validity: Option<UidValidity>,
     /// Under which UID.
     pub uid: Uid,
+    /// What a POP3 server called it, where it was had from one that has UIDL.
+    pub uidl: Option<Uidl>,
     /// When the server received it.
     pub internal_date: InternalDate,
     /// The run that saw it there first.

@@ -54,8 +54,8 @@ pub use identity::{Place, identify, identify_at, init, init_at, is_vacant};
 pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, RunId};
 pub use info::{
     AccountInfo, Candidate, Changes, DrillInfo, DrillScope, EpochInfo, Life, MailboxInfo, MailboxLoss,
-    MailboxSeen, Mark, MessageInfo, NewPlacement, PlacementInfo, Proof, RunInfo, Sizes, Totals, TroubleInfo,
-    WantedMessage, When,
+    MailboxSeen, Mark, MessageInfo, NewPlacement, PlacementInfo, PopName, Proof, RunInfo, Sizes, Totals,
+    TroubleInfo, WantedMessage, When,
 };
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
 pub use repair::{RepairReport, Restated, rehearse_at, repair, repair_at};

@@ -16,12 +16,12 @@ use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
 use crate::blocks::{BlobAt, Shelves};
 use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
-use crate::catalogue::{as_of, changes, damaged, loss, wanted};
+use crate::catalogue::{as_of, changes, damaged, loss, names, wanted};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
     AccountInfo, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss, MessageInfo,
-    PlacementInfo, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
+    PlacementInfo, PopName, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
 };
 use crate::verify::{MessageHit, tell_hits};
 
@@ -187,6 +187,24 @@ impl View<'_> {
     /// As [`accounts`](Self::accounts).
     pub fn epochs(&self, mailbox: MailboxId) -> Result<Vec<EpochInfo>> {
         query::epochs(self.shelves.catalogue, mailbox)
+    }
+
+    /// What the messages of a POP3 maildrop were known by when they got their UIDs: all that were ever given,
+    /// ascending by UID. Empty for any other epoch.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn pop3_names(&self, epoch: EpochId) -> Result<Vec<PopName>> {
+        names::all(self.shelves.catalogue, epoch)
+    }
+
+    /// The UID that comes after all that were ever given in a POP3 maildrop, also after those whose names
+    /// damage has taken; `None` when the last one has been given.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn pop3_next_uid(&self, epoch: EpochId) -> Result<Option<Uid>> {
+        names::next_uid(self.shelves.catalogue, epoch)
     }
 
     /// UIDs of the live placements whose messages can be given back: those of lost messages are left out,

@@ -42,6 +42,8 @@ use crate::replay::Tail;
 use crate::surroundings::{Machine, Surroundings};
 use crate::view::{View, find_blob};
 
+mod maildrop;
+
 /// A journal frame is closed when it has this many bytes before compression.
 const JOURNAL_FRAME_BYTES: usize = 1 << 20;
 
@@ -394,6 +396,15 @@ impl Writer {
         if let Some(newest) = newest.filter(|newest| validity.is_some() && newest.validity == validity) {
             return Ok(newest.id);
         }
+        self.begin_epoch(mailbox, account, validity)
+    }
+
+    fn begin_epoch(
+        &mut self,
+        mailbox: MailboxId,
+        account: AccountId,
+        validity: Option<UidValidity>,
+    ) -> Result<EpochId> {
         let epoch = EpochId(take_number(&mut self.next.epoch, "mailbox generation")?);
         self.record(Record::EpochBegin { epoch, mailbox, validity })?;
         self.owners.insert(epoch, (mailbox, account));

@@ -12,8 +12,8 @@ use std::collections::{BTreeSet, HashMap};
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::damaged;
 use super::history::clear_lost_mailbox;
+use super::{damaged, names};
 use crate::block::Directory;
 use crate::error::Result;
 use crate::frame::NextNumbers;
@@ -249,6 +249,7 @@ impl Applier {
                     drill.outcome,
                 ])?;
             }
+            Record::Names { epoch, names } => names::note(to, *epoch, names)?,
             Record::Restated { epoch, uid, history } => self.restate(to, *epoch, *uid, history)?,
             Record::KnownDamage(damage) => damaged::note_damage(to, damage)?,
             Record::Lost { blobs, messages } => damaged::note(to, blobs, messages)?,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::apply::{places, sql, unplace};
-use super::{history, query};
+use super::{history, names, query};
 use crate::error::Result;
 use crate::ids::{AccountId, MailboxId, RunId};
 use crate::info::{Changes, Life};
@@ -52,6 +52,7 @@ pub(crate) fn life_of(from: &Connection, account: AccountId, key: &MessageKey) -
         let Some((epoch, uid)) = unplace(at) else { continue };
         let Some((mailbox, _)) = query::epoch_owner(from, epoch)? else { continue };
         let validity = query::epoch(from, epoch)?.and_then(|epoch| epoch.validity);
+        let uidl = names::uidl(from, at)?;
         let history = history::history(from, at)?;
         for stay in history.stays.into_iter().filter(|stay| stay.message == message) {
             let within = |run: RunId| run > stay.first_run && stay.last_run.is_none_or(|last| run <= last);
@@ -60,6 +61,7 @@ pub(crate) fn life_of(from: &Connection, account: AccountId, key: &MessageKey) -
                 mailbox,
                 validity,
                 uid,
+                uidl: uidl.clone(),
                 internal_date: stay.date,
                 first_run: stay.first_run,
                 last_run: stay.last_run,

@@ -11,6 +11,7 @@
 //! * [`as_of`]: the mailboxes that an account had.
 //! * [`history`]: all that is known of a UID, asked and restated.
 //! * [`changes`]: what runs brought and took, and the life of a message.
+//! * [`names`]: what messages of POP3 maildrops were known by.
 //! * [`wanted`]: what a folder held, to be given back.
 //! * [`damaged`]: what cannot be given back, and what damage is known.
 //! * [`compare`]: two catalogues, row for row.
@@ -37,6 +38,7 @@ pub(crate) mod compare;
 pub(crate) mod damaged;
 pub(crate) mod history;
 pub(crate) mod loss;
+pub(crate) mod names;
 pub(crate) mod query;
 pub(crate) mod schema;
 pub(crate) mod wanted;

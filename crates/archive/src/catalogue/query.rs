@@ -12,6 +12,7 @@ use message::{Flags, InternalDate, MailboxName, MessageKey, ModSeq, NameEncoding
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::apply::{place, places, prefix, sql, unplace};
+use super::names;
 use crate::error::{Error, Result};
 use crate::frame::limit;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, PackId, RunId};
@@ -201,7 +202,8 @@ fn mailbox_info(from: &Connection, row: MailboxRow) -> Result<MailboxInfo> {
     })
 }
 
-const EPOCH_COLUMNS: &str = "id, validity, marked, uid_next, modseq, mark_messages, live";
+const EPOCH_COLUMNS: &str = "id, validity, marked, uid_next, modseq, mark_messages, live,
+    EXISTS (SELECT 1 FROM names WHERE place = epochs.id << 32)";
 
 fn epoch_of_row(row: &Row<'_>) -> rusqlite::Result<EpochInfo> {
     let marked: bool = row.get(2)?;
@@ -213,6 +215,7 @@ fn epoch_of_row(row: &Row<'_>) -> rusqlite::Result<EpochInfo> {
     Ok(EpochInfo {
         id: EpochId(row.get(0)?),
         validity: row.get::<_, Option<u32>>(1)?.and_then(UidValidity::new),
+        pop3: row.get(7)?,
         mark: marked.then_some(mark),
         live: row.get::<_, i64>(6)?.cast_unsigned(),
     })
@@ -321,6 +324,7 @@ pub(crate) fn full(from: &Connection, row: PlacementRow, as_of: Option<RunId>) -
     Ok(PlacementInfo {
         epoch,
         uid,
+        uidl: names::uidl(from, row.place)?,
         message: message.key,
         size: message.size,
         internal_date: row.internal_date,

@@ -6,13 +6,13 @@
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 5;
+pub(crate) const VERSION: i32 = 6;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
 
 /// Tables in the order in which they are compared, each with what its rows are ordered by.
-pub(crate) const TABLES: [(&str, &str); 22] = [
+pub(crate) const TABLES: [(&str, &str); 23] = [
     ("state", "one"),
     ("packs", "number"),
     ("blocks", "number"),
@@ -25,6 +25,7 @@ pub(crate) const TABLES: [(&str, &str); 22] = [
     ("mailboxes", "id"),
     ("mailbox_history", "mailbox, run"),
     ("epochs", "id"),
+    ("names", "place"),
     ("messages", "number"),
     ("flag_sets", "id"),
     ("placements", "place"),
@@ -101,6 +102,8 @@ CREATE TABLE epochs (
     marked INTEGER NOT NULL, uid_next INTEGER, modseq INTEGER, mark_messages INTEGER NOT NULL,
     live INTEGER NOT NULL, live_bytes INTEGER NOT NULL
 ) STRICT;
+-- What messages of POP3 maildrops were known by when they got their UIDs. Such an epoch has a row for UID 0.
+CREATE TABLE names (place INTEGER PRIMARY KEY, octets INTEGER NOT NULL, uidl BLOB) STRICT;
 CREATE TABLE messages (
     number INTEGER PRIMARY KEY,
     prefix INTEGER NOT NULL, rest BLOB NOT NULL,               -- the key: 8 and 24 bytes

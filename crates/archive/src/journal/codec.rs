@@ -10,6 +10,7 @@
 
 use message::{Flags, InternalDate, MailboxName, MessageKey, ModSeq, NameEncoding, Uid, UidSet, UidValidity};
 
+use super::names::{longest_names, put_names, take_names};
 use super::record::{History, MessageRecord, Placed, Record, Stay};
 use crate::damage::KnownDamage;
 use crate::frame::limit;
@@ -39,6 +40,7 @@ mod kind {
     pub(super) const ALARM: u8 = 152;
     pub(super) const ACKNOWLEDGED: u8 = 153;
     pub(super) const DRILLED: u8 = 154;
+    pub(super) const NAMES: u8 = 155;
     /// Types with this bit may be skipped by who does not know them (J3).
     pub(super) const SKIPPABLE: u8 = 0x80;
     pub(super) const KNOWN_DAMAGE: u8 = SKIPPABLE;
@@ -211,6 +213,10 @@ impl Encoder {
                 put_drill(out, drill);
                 kind::DRILLED
             }
+            Record::Names { names, .. } => {
+                put_names(out, names);
+                kind::NAMES
+            }
             Record::Restated { uid, history, .. } => {
                 self.put_uid(out, *uid);
                 self.put_history(out, history);
@@ -297,8 +303,6 @@ fn form(date: &InternalDate, proof: Proof) -> u8 {
     u8::from(proof == Proof::Header) | u8::from(canonical(date).is_none()) << 1
 }
 
-/// Numbers that ascend, each as its distance from the one before. They take nothing from the frame's
-/// context and leave nothing in it, so that a reader may skip them.
 fn put_drill(out: &mut Vec<u8>, drill: &DrillInfo) {
     out.push(u8::from(drill.scope == DrillScope::Sample));
     put_varint(out, drill.as_of.map_or(0, RunId::get).into());
@@ -325,6 +329,8 @@ fn take_drill(from: &mut Cursor<'_>) -> Result<DrillInfo, Malformed> {
     })
 }
 
+/// Numbers that ascend, each as its distance from the one before. They take nothing from the frame's
+/// context and leave nothing in it, so that a reader may skip them.
 fn put_numbers(out: &mut Vec<u8>, numbers: impl ExactSizeIterator<Item = u64>) {
     put_varint(out, numbers.len() as u64);
     let mut last = 0;
@@ -359,6 +365,7 @@ fn longest_payload(record: &Record) -> usize {
                 + history.flags_until.iter().map(change).sum::<usize>()
         }
         Record::Drilled { drill, .. } => drill.outcome.len(),
+        Record::Names { names, .. } => longest_names(names),
         Record::KnownDamage(damage) => damage.what.len(),
         Record::Lost { blobs, messages } => (blobs.len() + messages.len()) * 10,
         _ => 0,
@@ -397,6 +404,7 @@ fn place_of(record: &Record) -> (Option<RunId>, Option<EpochId>) {
         Record::EpochBegin { epoch, .. }
         | Record::Proven { epoch, .. }
         | Record::Mark { epoch, .. }
+        | Record::Names { epoch, .. }
         | Record::Restated { epoch, .. } => (None, Some(*epoch)),
         Record::EpochEnd { run, epoch }
         | Record::Placed { run, epoch, .. }
@@ -518,6 +526,7 @@ impl<'f> Decoder<'f> {
                 account: AccountId(from.varint32("an account's number")?),
                 drill: take_drill(from)?,
             },
+            kind::NAMES => Record::Names { epoch, names: take_names(from)? },
             kind::RESTATED => {
                 let uid = self.take_uid(from)?;
                 Record::Restated { epoch, uid, history: self.take_history(from)? }

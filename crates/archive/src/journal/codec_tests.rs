@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use message::Uidl;
 use proptest::prelude::*;
 
 use super::*;
+use crate::info::PopName;
 
 fn uid() -> impl Strategy<Value = Uid> {
     (1u32..).prop_map(|number| Uid::new(number).unwrap())
@@ -124,6 +126,7 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
             .prop_map(|((run, _), account)| Record::Acknowledged { account: AccountId(account), run }),
         (any::<u32>(), drill())
             .prop_map(|(account, drill)| Record::Drilled { account: AccountId(account), drill }),
+        (ids(), names()).prop_map(|((_, epoch), names)| Record::Names { epoch, names }),
         (ids(), uid(), history()).prop_map(|((_, epoch), uid, history)| Record::Restated {
             epoch,
             uid,
@@ -158,6 +161,15 @@ fn drill() -> impl Strategy<Value = DrillInfo> {
             }
         },
     )
+}
+
+/// Some names, ascending by UID.
+fn names() -> impl Strategy<Value = Vec<PopName>> {
+    let uidl = prop::collection::vec(any::<u8>(), 0..80).prop_map(|octets| Uidl::new(&octets));
+    let names = prop::collection::btree_map(uid(), (uidl, any::<u64>()), 0..9);
+    names.prop_map(|names| {
+        names.into_iter().map(|(uid, (uidl, octets))| PopName { uid, uidl, octets }).collect()
+    })
 }
 
 /// Some numbers, ascending.
@@ -197,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_journal_panic(keys: Vec<u8>, kind in (0u8..46).prop_map(|kind| if kind < 18 { kind } else { kind + 110 }), payload: Vec<u8>, rest: Vec<u8>) {
+    fn no_bytes_make_the_journal_panic(keys: Vec<u8>, kind in (0u8..49).prop_map(|kind| if kind < 18 { kind } else { kind + 110 }), payload: Vec<u8>, rest: Vec<u8>) {
         let mut records = vec![kind];
         put_bytes(&mut records, &payload);
         records.extend(rest);
@@ -225,6 +237,62 @@ fn j3_unknown_records_are_skipped_only_when_they_may_be() {
 }
 
 #[test]
+fn p02_a_unique_id_of_any_octets_up_to_its_bound_comes_back_and_a_longer_one_is_damage() {
+    let names: Vec<PopName> = [Some(&[0xff; Uidl::MAX_LENGTH][..]), None, Some(b"\0 \r\n\x1b")]
+        .into_iter()
+        .zip([1, 7, u32::MAX])
+        .map(|(octets, uid)| PopName {
+            uid: Uid::new(uid).unwrap(),
+            uidl: octets.and_then(Uidl::new),
+            octets: u64::MAX,
+        })
+        .collect();
+    let record = Record::Names { epoch: EpochId(3), names };
+    let mut encoder = Encoder::default();
+    encoder.add(&record).unwrap();
+    let (_, bytes) = encoder.take().unwrap();
+    assert_eq!(decode(&[], &bytes), Ok(vec![record]));
+
+    let of_length = |length: usize| {
+        let mut payload = vec![1, 0];
+        put_bytes(&mut payload, &vec![b'x'; length]);
+        let mut records = vec![155];
+        put_bytes(&mut records, &payload);
+        decode(&[], &records)
+    };
+    assert!(of_length(Uidl::MAX_LENGTH).is_ok());
+    assert!(of_length(Uidl::MAX_LENGTH + 1).is_err());
+}
+
+#[test]
+fn s09_a_record_of_more_names_than_the_limit_is_damage_and_never_written() {
+    let record = |count: usize| {
+        let mut records = vec![155];
+        put_bytes(&mut records, &[1, 0, 0].repeat(count));
+        decode(&[], &records)
+    };
+    let most = record(limit::NAMES_IN_RECORD).unwrap().remove(0);
+    assert!(record(limit::NAMES_IN_RECORD + 1).is_err());
+    let mut encoder = Encoder::default();
+    encoder.add(&most).unwrap();
+    let Record::Names { epoch, mut names } = most else { panic!("{most:?}") };
+    names.push(PopName { uid: Uid::MAX, uidl: None, octets: 0 });
+    assert!(encoder.add(&Record::Names { epoch, names }).is_err());
+}
+
+#[test]
+fn j10_uids_of_names_ascend() {
+    let names = |steps: &[u8]| {
+        let mut records = vec![155];
+        put_bytes(&mut records, &steps.iter().flat_map(|&step| [step, 0, 0]).collect::<Vec<u8>>());
+        decode(&[], &records).is_ok()
+    };
+    assert!(names(&[1, 1, 5]));
+    assert!(!names(&[0]));
+    assert!(!names(&[3, 0]));
+}
+
+#[test]
 fn s09_a_message_of_more_blobs_than_the_limit_is_damage() {
     let message = |count: usize| {
         // Number, size, subject, from, no date; then the blobs, each one more than the one before.
@@ -240,7 +308,7 @@ fn s09_a_message_of_more_blobs_than_the_limit_is_damage() {
 }
 
 #[test]
-fn j3_what_repair_found_may_be_skipped_without_harm_to_the_records_behind_it() {
+fn j3_what_repair_found_and_what_messages_were_called_may_be_skipped_without_harm_to_the_records_behind_it() {
     let placed = |message| {
         let date = InternalDate::from_unix(7, 0);
         let (flags, proof) = (Flags::new(), Proof::Bytes);
@@ -249,13 +317,15 @@ fn j3_what_repair_found_may_be_skipped_without_harm_to_the_records_behind_it() {
     };
     let known = KnownDamage { pack: PackId([1; 8]), kind: 1, start: 5, length: 6, what: "x".to_owned() };
     let lost = Record::Lost { blobs: vec![BlobNumber(900)], messages: vec![MessageNumber(800)] };
+    let names =
+        Record::Names { epoch: EpochId(1), names: vec![PopName { uid: Uid::MAX, uidl: None, octets: 9 }] };
     let mut encoder = Encoder::default();
-    for record in [placed(70), Record::KnownDamage(known), lost, placed(71)] {
+    for record in [placed(70), Record::KnownDamage(known), lost, names, placed(71)] {
         encoder.add(&record).unwrap();
     }
     let (_, mut bytes) = encoder.take().unwrap();
     // To a version that knows neither, they are types like any other that may be skipped.
-    for position in [128, 129].map(|kind| bytes.iter().position(|&byte| byte == kind).unwrap()) {
+    for position in [128, 129, 155].map(|kind| bytes.iter().position(|&byte| byte == kind).unwrap()) {
         bytes[position] = 0xf0;
     }
     assert_eq!(decode(&[], &bytes), Ok(vec![placed(70), placed(71)]));

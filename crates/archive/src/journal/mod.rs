@@ -8,4 +8,5 @@
 //! Invariant: a record never names a blob that its own commit, or an earlier one, does not make durable.
 
 pub(crate) mod codec;
+mod names;
 pub(crate) mod record;

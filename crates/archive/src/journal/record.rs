@@ -11,7 +11,7 @@ use crate::damage::KnownDamage;
 use crate::error::Result;
 use crate::frame::NextNumbers;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, RunId};
-use crate::info::{DrillInfo, MailboxSeen, Mark, Proof};
+use crate::info::{DrillInfo, MailboxSeen, Mark, PopName, Proof};
 
 /// A record of the journal. The comments give the number of each type in docs/archive-format.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(crate) enum Record {
     Acknowledged { account: AccountId, run: RunId },
     /// 154: mail of the account was given back for trial, and this came of it.
     Drilled { account: AccountId, drill: DrillInfo },
+    /// 155: the epoch is a POP3 maildrop, and these UIDs were given in it.
+    Names { epoch: EpochId, names: Vec<PopName> },
     /// 16: all that was ever known of a UID, in place of what the records before say of it.
     Restated { epoch: EpochId, uid: Uid, history: History },
     /// 128: damage that `repair` has found in the packs.

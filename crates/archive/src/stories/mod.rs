@@ -26,6 +26,7 @@ mod history;
 mod hostile;
 mod hosts;
 mod lies;
+mod maildrop;
 mod reading;
 mod repair;
 
