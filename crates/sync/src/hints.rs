@@ -5,6 +5,8 @@
 //! host's name, or suspected from a count that is too round to be chance; then a person is told,
 //! with the way out. A hint never changes what a run does.
 
+use crate::pull::Pop3Listing;
+
 /// The domains under which Yahoo and the brands that it runs are reached over IMAP.
 const YAHOO: [&str; 7] =
     ["yahoo.com", "yahoo.co.jp", "yahoodns.net", "aol.com", "ymail.com", "verizon.net", "att.net"];
@@ -59,6 +61,24 @@ pub fn bytes_per_day(host: &str) -> Option<u64> {
     is_within(host, &GMAIL).then_some(GMAIL_DAY)
 }
 
+/// What a POP3 server lists, as far as its name and the user's tell: Gmail shows what has not been
+/// fetched, some of it at a time, or, to a user that begins with `recent:`, what came within 30 days.
+#[must_use]
+pub fn pop3_listing(host: &str, user: &str) -> Pop3Listing {
+    if is_within(host, &GMAIL) || user.starts_with("recent:") { Pop3Listing::New } else { Pop3Listing::All }
+}
+
+/// What to tell of a known provider before it is pulled over POP3, with the better way.
+#[must_use]
+pub fn pop3_remark(host: &str) -> Option<&'static str> {
+    is_within(host, &GMAIL).then_some(
+        "over POP3 Gmail shows only mail that nobody has fetched, some 250 messages at a time, and may archive or \
+         delete what is fetched: in its settings under \"Forwarding and POP/IMAP\", choose \"keep Gmail's copy in the \
+         Inbox\"; better, set protocol = \"imap\" and host = \"imap.gmail.com\", where all mail is shown and nothing \
+         is touched",
+    )
+}
+
 /// Whether the host is one of these domains or below one.
 fn is_within(host: &str, domains: &[&str]) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -87,6 +107,22 @@ mod tests {
             assert_eq!(hint(host, messages), "", "{host} {messages}");
         }
         assert_eq!(shown_in_part("imap.mail.yahoo.com", 10_000, true), None);
+    }
+
+    #[test]
+    fn p06_gmail_and_its_recent_mode_list_what_is_new() {
+        for (host, user) in [
+            ("pop.gmail.com", "anna@gmail.com"),
+            ("POP.googlemail.com.", "anna"),
+            ("pop.example.org", "recent:anna@example.org"),
+        ] {
+            assert_eq!(pop3_listing(host, user), Pop3Listing::New, "{host} {user}");
+        }
+        for host in ["pop.example.org", "notgmail.com", "gmail.com.example.org", ""] {
+            assert_eq!(pop3_listing(host, "anna"), Pop3Listing::All, "{host}");
+            assert_eq!(pop3_remark(host), None, "{host}");
+        }
+        assert!(pop3_remark("pop.gmail.com").is_some_and(|remark| remark.contains("imap.gmail.com")));
     }
 
     #[test]

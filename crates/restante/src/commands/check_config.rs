@@ -4,8 +4,9 @@
 use remote::Security;
 
 use super::Context;
-use super::target::{NoJob, job};
-use crate::config::{Account, Config, ConfigError, PasswordSource, Protocol};
+use super::remarks;
+use super::target::job;
+use crate::config::{Account, Config, ConfigError};
 use crate::exit::{Exit, Failure, chain};
 use crate::output::amount::{count, local_time, rfc3339};
 use crate::output::table::{Align, Table};
@@ -46,24 +47,11 @@ fn load(context: &Context) -> Result<Config, ConfigError> {
 }
 
 fn check<'c>(context: &Context, config: &Config, account: &'c Account, connect: bool) -> Checked<'c> {
-    let mut remarks = Vec::new();
-    if account.protocol == Protocol::Pop3 {
-        remarks.push(NoJob::Pop3.to_string());
-    }
-    if account.plaintext_to_others {
-        remarks
-            .push("the password and all mail go over the network unencrypted (allow_plaintext)".to_owned());
-    }
-    if let (PasswordSource::Credential(name), None) =
-        (&account.password, std::env::var_os("CREDENTIALS_DIRECTORY"))
-    {
-        remarks.push(format!("the credential \"{name}\" is there only when systemd starts restante"));
-    }
     let connection = connect.then(|| {
         context.say(&format!("{}: connecting to {} port {}", account.name, account.host, account.port));
         connect_to(config, account)
     });
-    Checked { account, remarks, connection }
+    Checked { account, remarks: remarks::of(account), connection }
 }
 
 fn connect_to(config: &Config, account: &Account) -> Result<u64, String> {

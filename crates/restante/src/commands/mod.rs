@@ -16,6 +16,7 @@ mod list;
 mod moment;
 mod place;
 mod rebuild;
+mod remarks;
 mod repair;
 mod restore;
 mod run_now;

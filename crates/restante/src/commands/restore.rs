@@ -19,7 +19,7 @@ use super::stop::listen_and_say;
 use super::target::NoJob;
 use super::{Context, known_account, moment, read_archive};
 use crate::cli::{Proof, Restore};
-use crate::config::{Account, Config, PasswordSource, Protocol};
+use crate::config::{Account, Config, PasswordSource};
 use crate::exit::{Exit, Failure};
 use crate::output::restore_progress::{Announcement, Watcher};
 use crate::output::{json, restore_report, stdout};
@@ -101,7 +101,7 @@ impl<'c> Door<'c> {
             return Err(Failure::words(Exit::Usage, message)
                 .help(&format!("it has: {known}; another mailbox is named by a URL: imaps://USER@HOST")));
         };
-        if account.protocol == Protocol::Pop3 {
+        if account.protocol.is_pop3() {
             let message =
                 format!("--to: account \"{name}\" is of POP3, over which no mail can be given back");
             return Err(

@@ -1,14 +1,18 @@
 //! From an account of the configuration to a job for the engine.
 
-use sync::{FolderFilter, Job, PullLimits};
+use std::time::Duration;
 
-use crate::config::{Account, Config, Protocol, SecretError};
+use daemon::Schedule;
+use sync::{FolderFilter, Job, Pop3Options, PullLimits};
+
+use crate::config::{Account, Config, Pop3, Protocol, SecretError};
+
+/// So many runs are looked ahead to find the longest pause between two: enough for a week's pattern.
+const RUNS_AHEAD: usize = 64;
 
 /// Why an account cannot be worked on, though its configuration is right.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoJob {
-    #[error("pulling over POP3 is not in this version; use protocol = \"imap\" where the server has it")]
-    Pop3,
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("cannot read {path}: {source} (tls_ca_file)")]
@@ -22,9 +26,6 @@ pub(super) enum NoJob {
 /// # Errors
 /// When something that the account needs is not there.
 pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
-    if account.protocol == Protocol::Pop3 {
-        return Err(NoJob::Pop3);
-    }
     let (extra_authorities, extra_authorities_from) = match &account.tls_ca_file {
         None => (Vec::new(), String::new()),
         Some(path) => {
@@ -36,7 +37,7 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
     };
     Ok(Job {
         account: account.name.clone(),
-        protocol: sync::Protocol::Imap,
+        protocol: protocol(account, jiff::Timestamp::now().as_second()),
         endpoint: remote::Endpoint {
             host: account.host.clone(),
             port: account.port,
@@ -55,4 +56,38 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
             ..PullLimits::default()
         },
     })
+}
+
+/// `now` in seconds since 1970-01-01T00:00:00Z.
+fn protocol(account: &Account, now: i64) -> sync::Protocol {
+    match account.protocol {
+        Protocol::Imap => sync::Protocol::Imap,
+        Protocol::Pop3(Pop3 { auth, listing }) => {
+            let every = account.schedule.as_ref().and_then(|schedule| longest_pause(schedule, now));
+            sync::Protocol::Pop3(Pop3Options { auth, listing, every })
+        }
+    }
+}
+
+/// The longest time between two of the next runs: over a weekend, say, when mail is fetched on
+/// working days.
+fn longest_pause(schedule: &Schedule, now: i64) -> Option<Duration> {
+    let runs = std::iter::successors(schedule.next_after(now), |&run| schedule.next_after(run));
+    let runs: Vec<i64> = runs.take(RUNS_AHEAD).collect();
+    let pauses = runs.windows(2).filter_map(|pair| u64::try_from(pair[1] - pair[0]).ok());
+    pauses.max().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p07_what_counts_is_the_longest_pause_of_a_schedule() {
+        for (expression, hours) in [("0 */2 * * *", 2), ("0 9 * * 1-5", 72), ("@weekly", 168)] {
+            let schedule = Schedule::parse(expression, Some("UTC")).expect("a schedule");
+            let pause = longest_pause(&schedule, 1_772_445_600);
+            assert_eq!(pause, Some(Duration::from_secs(hours * 3_600)), "{expression}");
+        }
+    }
 }

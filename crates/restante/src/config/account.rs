@@ -15,6 +15,7 @@ use toml::de::DeTable;
 use super::document::{Problem, Section};
 use super::host::{self, NoHost};
 use super::limits::{self, Limits};
+use super::protocol::{self, Protocol};
 use super::secret::PasswordSource;
 use super::size::parse_size;
 use super::watchdog;
@@ -55,23 +56,6 @@ pub(super) struct Places {
     pub(super) tls_ca_file: Range<usize>,
 }
 
-/// What an account is pulled over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Imap,
-    Pop3,
-}
-
-impl Protocol {
-    /// The word of the configuration and of the ledger.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Imap => "imap",
-            Self::Pop3 => "pop3",
-        }
-    }
-}
-
 /// What holds for every account that says nothing else.
 pub(super) struct Defaults {
     pub(super) watchdog: Watchdog,
@@ -92,8 +76,9 @@ pub(super) fn read(
     if let Some(name) = &name {
         section.set_context(format!("account \"{name}\": "));
     }
-    let protocol = protocol(&mut section);
     let host = host(&mut section);
+    let user = section.required_text("user");
+    let protocol = protocol::read(&mut section, host.as_deref(), user.as_deref());
     let tls = tls(&mut section);
     let allow_plaintext = section.flag("allow_plaintext");
     let plaintext_to_others = tls == Some(Security::Plain) && !host.as_deref().is_none_or(is_loopback);
@@ -106,13 +91,15 @@ pub(super) fn read(
     }
     let port = port(&mut section, protocol, tls);
     let tls_ca_file = section.text("tls_ca_file").map(|path| folder.join(path));
-    let user = section.required_text("user");
     let (password, password_place) = password(&mut section, folder);
     let schedule = schedule(&mut section);
     let include = globs(&mut section, "include").unwrap_or_else(|| vec!["*".to_owned()]);
     let exclude = globs(&mut section, "exclude").unwrap_or_default();
     if include.is_empty() {
         section.wrong("include", "is empty, so that no folder would be backed up");
+    }
+    if protocol.is_some_and(Protocol::is_pop3) {
+        protocol::must_want_inbox(&mut section, &include, &exclude);
     }
     let of_provider = host.as_deref().and_then(sync::bytes_per_day);
     let max_bytes_per_day = size(&mut section, "max_bytes_per_day").or(of_provider);
@@ -164,19 +151,6 @@ fn name(section: &mut Section<'_, '_>) -> Option<String> {
     Some(name)
 }
 
-fn protocol(section: &mut Section<'_, '_>) -> Option<Protocol> {
-    match section.text("protocol").as_deref() {
-        Some("imap") => Some(Protocol::Imap),
-        Some("pop3") => Some(Protocol::Pop3),
-        Some(_) => {
-            section.wrong("protocol", "must be \"imap\" or \"pop3\"");
-            None
-        }
-        None if section.has("protocol") => None,
-        None => Some(Protocol::Imap),
-    }
-}
-
 fn host(section: &mut Section<'_, '_>) -> Option<String> {
     let text = section.required_text("host")?;
     match host::parse(&text) {
@@ -221,8 +195,8 @@ fn port(section: &mut Section<'_, '_>, protocol: Option<Protocol>, tls: Option<S
         return Some(match (protocol?, tls?) {
             (Protocol::Imap, Security::Implicit) => 993,
             (Protocol::Imap, Security::StartTls | Security::Plain) => 143,
-            (Protocol::Pop3, Security::Implicit) => 995,
-            (Protocol::Pop3, Security::StartTls | Security::Plain) => 110,
+            (Protocol::Pop3(_), Security::Implicit) => 995,
+            (Protocol::Pop3(_), Security::StartTls | Security::Plain) => 110,
         });
     }
     let port = u16::try_from(number?).ok().filter(|&port| port > 0);

@@ -14,6 +14,7 @@ mod document;
 pub mod fuzzing;
 mod host;
 mod limits;
+mod protocol;
 mod secret;
 mod size;
 mod watchdog;
@@ -25,10 +26,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use account::{Account, Protocol};
+pub(crate) use account::Account;
 pub(crate) use document::Invalid;
 pub(crate) use host::parse as parse_host;
 pub(crate) use limits::Limits;
+pub(crate) use protocol::{Pop3, Protocol};
 pub(crate) use secret::{PasswordSource, SecretError, password};
 pub(crate) use size::parse_size;
 

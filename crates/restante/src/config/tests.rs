@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use insta::assert_snapshot;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use remote::Security;
+use remote::pop3::Auth;
+use sync::Pop3Listing;
 
 use super::*;
 
@@ -108,6 +110,43 @@ fn the_port_follows_from_protocol_and_tls() {
         let config = parse(&account(&format!("protocol = \"{protocol}\"\ntls = \"{tls}\"\n"))).unwrap();
         assert_eq!(config.accounts[0].port, port);
     }
+}
+
+#[test]
+fn how_pop3_logs_in_and_lists_can_be_chosen() {
+    let pop3 = |lines: &str| {
+        let config = parse(&account(&format!("protocol = \"pop3\"\n{lines}"))).unwrap();
+        match config.accounts[0].protocol {
+            Protocol::Pop3(pop3) => (pop3.auth, pop3.listing),
+            Protocol::Imap => panic!("POP3 was asked for"),
+        }
+    };
+    assert_eq!(pop3(""), (Auth::Auto, Pop3Listing::All));
+    assert_eq!(pop3("listing = \"new\"\n"), (Auth::Auto, Pop3Listing::New));
+    for (word, auth) in [
+        ("auto", Auth::Auto),
+        ("user", Auth::User),
+        ("plain", Auth::Plain),
+        ("apop", Auth::Apop),
+        ("xoauth2", Auth::XOauth2),
+        ("oauthbearer", Auth::OAuthBearer),
+    ] {
+        assert_eq!(pop3(&format!("auth = \"{word}\"\n")).0, auth);
+    }
+}
+
+#[test]
+fn p06_gmail_lists_what_is_new_unless_the_operator_says_otherwise() {
+    let listing = |from: &str, to: &str, lines: &str| {
+        let text = account(&format!("protocol = \"pop3\"\n{lines}")).replace(from, to);
+        match parse(&text).unwrap().accounts[0].protocol {
+            Protocol::Pop3(pop3) => pop3.listing,
+            Protocol::Imap => panic!("POP3 was asked for"),
+        }
+    };
+    assert_eq!(listing("mail.example.org", "pop.gmail.com", ""), Pop3Listing::New);
+    assert_eq!(listing("mail.example.org", "pop.gmail.com", "listing = \"all\"\n"), Pop3Listing::All);
+    assert_eq!(listing("\"me@", "\"recent:me@", ""), Pop3Listing::New);
 }
 
 #[test]
@@ -257,6 +296,13 @@ fn what_is_wrong_with_single_keys_is_said_in_their_words() {
         ("exclude = \"Junk\"", "`exclude`: expected a list of texts"),
         ("exclude = [\"Junk\", 7]", "`exclude`: expected texts, found a whole number"),
         ("protocol = \"smtp\"", "`protocol`: must be \"imap\" or \"pop3\""),
+        ("protocol = 3", "`protocol`: expected a text"),
+        ("auth = \"plain\"", "`auth`: is for POP3 accounts, and this one is of IMAP"),
+        ("listing = \"new\"", "`listing`: is for POP3 accounts, and this one is of IMAP"),
+        ("auth = \"digest\"\nprotocol = \"pop3\"", "`auth`: must be one of \"auto\", \"user\", "),
+        ("listing = \"some\"\nprotocol = \"pop3\"", "`listing`: must be one of \"all\", \"new\""),
+        ("include = [\"Sent\"]\nprotocol = \"pop3\"", "`include`: leaves nothing to back up"),
+        ("exclude = [\"IN*\"]\nprotocol = \"pop3\"", "`exclude`: leaves nothing to back up"),
         ("port = \"993\"", "`port`: expected a whole number, found a text"),
         ("port = 0", "`port`: must be a number from 1 to 65535"),
         ("max_bytes_per_day = \"2400\"", "`max_bytes_per_day`: write \"0\""),
