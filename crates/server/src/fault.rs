@@ -64,8 +64,9 @@ pub enum Trigger {
     Always,
 }
 
+/// How often a fault strikes, of all the times that it could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Times {
+pub(crate) enum Times {
     Every,
     First(u32),
     Only(u32),
@@ -73,7 +74,8 @@ enum Times {
 }
 
 impl Times {
-    fn meant(self, count: u32) -> bool {
+    /// Whether the `count`-th time is meant, counted from 1.
+    pub(crate) fn meant(self, count: u32) -> bool {
         match self {
             Self::Every => true,
             Self::First(n) => count <= n,

@@ -1,4 +1,4 @@
-//! A small IMAP server over a mailbox in memory, with faults on script.
+//! Small mail servers over mailboxes in memory, with faults on script: IMAP, and POP3 in [`pop3`].
 //!
 //! It has three uses: `restante demo` shows a whole backup without a mail account, a restore drill
 //! gives an archive back to a server that is thrown away afterwards, and tests play every server
@@ -23,14 +23,17 @@ mod effect;
 mod fault;
 mod host;
 mod limits;
+mod listener;
 mod names;
 mod naming;
+pub mod pop3;
 pub mod sample;
 mod section;
 mod server;
 mod session;
 mod store;
 mod tls;
+mod transport;
 mod wire;
 
 pub use alteration::Alteration;

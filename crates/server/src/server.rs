@@ -1,20 +1,16 @@
-//! The listener, and what it keeps count of.
+//! A server that listens, and what it keeps count of.
 //!
-//! Each connection is a task of its own on the caller's runtime; when the server stops or is
-//! dropped, all of them end. Passwords are never kept: the log has `***` in their place.
+//! Passwords are never kept: the log has `***` in their place.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use message::{Flags, InternalDate};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
 
 use crate::behaviour::Behaviour;
 use crate::fault::{Fault, Script};
+use crate::listener::Listener;
 use crate::session::Session;
 use crate::store::Store;
 use crate::{limits, session};
@@ -143,10 +139,8 @@ impl Shared {
 
 /// A running server. Dropping it stops it.
 pub struct Server {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
-    listener: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -158,18 +152,20 @@ impl Server {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn start(store: Store, behaviour: Behaviour) -> io::Result<Self> {
-        let listener = TcpListener::bind(behaviour.address()).await?;
-        let address = listener.local_addr()?;
+        let address = behaviour.address();
         let shared = Arc::new(Shared::new(store, behaviour));
-        let stop = watch::Sender::new(false);
-        let listening = tokio::spawn(listen(listener, Arc::clone(&shared), stop.subscribe()));
-        Ok(Self { address, shared, stop, listener: Some(listening) })
+        let served = Arc::clone(&shared);
+        let serve = move |stream| {
+            served.count(|counts| counts.connections += 1);
+            session::serve(Session::new(Box::new(stream), Arc::clone(&served)))
+        };
+        Ok(Self { listener: Listener::start(address, serve).await?, shared })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// The mail that it serves.
@@ -197,42 +193,7 @@ impl Server {
     }
 
     /// Drops all connections and listens no more.
-    pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        if let Some(listener) = self.listener.take() {
-            // A listener that panicked has stopped as well.
-            let _ = listener.await;
-        }
+    pub async fn stop(self) {
+        self.listener.stop().await;
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-    }
-}
-
-/// How long to wait when the system has no descriptors left for a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let mut sessions = JoinSet::new();
-    loop {
-        tokio::select! {
-            // The only change there is, and the sender's end, both say to stop.
-            _ = stop.changed() => break,
-            Some(_) = sessions.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    // Answers are sent whole; waiting to fill a packet would only delay them.
-                    let _ = stream.set_nodelay(true);
-                    shared.count(|counts| counts.connections += 1);
-                    let session = Session::new(Box::new(stream), Arc::clone(&shared));
-                    sessions.spawn(session::serve(session));
-                }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            },
-        }
-    }
-    sessions.shutdown().await;
 }

@@ -24,7 +24,8 @@ use crate::fault::Event;
 use crate::limits;
 use crate::server::{Admitted, Shared};
 use crate::store::{self, StoreError};
-use crate::wire::{Broken, Command, Stream, Wire};
+use crate::transport::{Broken, Stream};
+use crate::wire::{Command, Wire};
 use append::Forgotten;
 use select::Selected;
 

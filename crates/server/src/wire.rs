@@ -4,16 +4,9 @@
 //! portions; here is where faults that count octets strike: cuts, drips, silence. Octets are
 //! counted as they are before compression and encryption.
 
-use std::borrow::Cow;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::arguments::Part;
 use crate::effect::{Effect, Gate};
@@ -21,61 +14,7 @@ use crate::fault::Event;
 use crate::limits;
 use crate::server::Shared;
 use crate::tls::TlsConfig;
-
-/// The connection is over, or must be.
-#[derive(Debug)]
-pub(crate) enum Broken {
-    /// The client has gone, or the server went on purpose.
-    Gone,
-    /// The client broke a limit or the framing; it is told so before it is sent away.
-    Abuse(Cow<'static, str>),
-}
-
-impl Broken {
-    fn abuse(what: &'static str) -> Self {
-        Self::Abuse(Cow::Borrowed(what))
-    }
-}
-
-impl From<io::Error> for Broken {
-    fn from(_: io::Error) -> Self {
-        // Whatever the cause, nobody is left to be told.
-        Self::Gone
-    }
-}
-
-/// A connection's two directions, whatever they are made of: TCP, or memory.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-enum Transport {
-    Plain(Box<dyn Stream>),
-    Tls(Box<TlsStream<Box<dyn Stream>>>),
-    Gone,
-}
-
-impl Transport {
-    /// Adds what has come, at most so many octets, to the buffer; how many. 0 is the end.
-    async fn read(&mut self, buffer: &mut Vec<u8>, most: u64) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.take(most).read_buf(buffer).await,
-            Self::Tls(stream) => stream.take(most).read_buf(buffer).await,
-            Self::Gone => Ok(0),
-        }
-    }
-
-    async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(octets).await,
-            Self::Tls(stream) => {
-                stream.write_all(octets).await?;
-                stream.flush().await
-            }
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-}
+use crate::transport::{Broken, Stream, Transport};
 
 struct Deflated {
     write: Compress,
@@ -111,7 +50,7 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(stream: Box<dyn Stream>, shared: Arc<Shared>) -> Self {
         Self {
-            transport: Transport::Plain(stream),
+            transport: Transport::new(stream),
             deflated: None,
             input: Vec::new(),
             taken: 0,
@@ -128,12 +67,7 @@ impl Wire {
     pub(crate) async fn start_tls(&mut self, config: TlsConfig) -> Result<(), Broken> {
         self.input.clear();
         self.taken = 0;
-        let Transport::Plain(stream) = std::mem::replace(&mut self.transport, Transport::Gone) else {
-            return Err(Broken::Gone);
-        };
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
-        self.transport = Transport::Tls(Box::new(stream));
-        Ok(())
+        self.transport.start_tls(config).await
     }
 
     /// Deflates both directions from here on (RFC 4978).
@@ -234,41 +168,21 @@ impl Wire {
         Ok(self.transport.write(&small).await?)
     }
 
-    /// Drops the connection without a word; over TLS without close_notify. What was sent before
-    /// arrives: unread input is taken first, for it would turn the end into a reset.
+    /// See [`Transport::cut`].
     pub(crate) async fn cut(&mut self) -> Broken {
-        let mut transport = std::mem::replace(&mut self.transport, Transport::Gone);
-        let stream = match &mut transport {
-            Transport::Plain(stream) => stream,
-            Transport::Tls(stream) => stream.get_mut().0,
-            Transport::Gone => return Broken::Gone,
-        };
-        while took_some(stream).await {}
-        // The end of the connection is what is wanted; a failure is the same.
-        let _ = stream.shutdown().await;
-        Broken::Gone
+        self.transport.cut().await
     }
 
-    /// Says nothing more and reads on until the client goes.
+    /// See [`Transport::fall_silent`].
     pub(crate) async fn fall_silent(&mut self) -> Broken {
-        let mut unheard = Vec::with_capacity(limits::READ);
-        while self.transport.read(&mut unheard, limits::READ as u64).await.is_ok_and(|octets| octets > 0) {
-            unheard.clear();
-        }
-        Broken::Gone
+        self.transport.fall_silent().await
     }
 
     /// Sends what is left and closes in good order.
     pub(crate) async fn close(&mut self) {
-        if self.flush().await.is_err() {
-            return;
+        if self.flush().await.is_ok() {
+            self.transport.close().await;
         }
-        // Nobody waits for the outcome of a farewell.
-        let _ = match &mut self.transport {
-            Transport::Plain(stream) => stream.shutdown().await,
-            Transport::Tls(stream) => stream.shutdown().await,
-            Transport::Gone => Ok(()),
-        };
     }
 
     /// Waits for more input. Can be given up and tried again.
@@ -478,17 +392,6 @@ impl Command {
     fn refuse(&mut self, answer: &str) {
         self.refused.get_or_insert_with(|| answer.to_owned());
     }
-}
-
-/// Takes what has come, without waiting for more. Whether there was any.
-async fn took_some(stream: &mut Box<dyn Stream>) -> bool {
-    let mut unread = [0; 4096];
-    let mut unread = ReadBuf::new(&mut unread);
-    std::future::poll_fn(|cx| {
-        let read = Pin::new(&mut *stream).poll_read(cx, &mut unread);
-        Poll::Ready(matches!(read, Poll::Ready(Ok(()))) && !unread.filled().is_empty())
-    })
-    .await
 }
 
 fn is_append(parts: &[Part]) -> bool {

@@ -3,8 +3,8 @@
 //! * [`Dovecot`] is a real mail server on loopback, private to one test, with [`Imap`], a client
 //!   of its own that fills it and judges what came back. It shares no code with the program's client.
 //! * [`Cyrus`] is the other kind of real server: another delimiter, a prefix, other refusals.
-//! * [`Scripted`] is the project's own server on a thread, for tests without a runtime: the one
-//!   that misbehaves on demand.
+//! * [`Scripted`] and [`ScriptedPop3`] are the project's own servers on a thread, for tests without a
+//!   runtime: those that misbehave on demand.
 //! * [`FaultProxy`] stands between the program and any server, and cuts or stalls after n octets.
 //! * [`FaultyDisk`] is a mounted disk that loses power, fails, fills up and is pulled out;
 //!   [`LoopDisk`] an ext4 of its own.
@@ -37,4 +37,4 @@ pub use loop_disk::LoopDisk;
 pub use mail::Mail;
 pub use program::{Output, Restante};
 pub use proxy::{Direction, FaultProxy, Harm, How};
-pub use scripted::Scripted;
+pub use scripted::{Scripted, ScriptedPop3};

@@ -88,8 +88,12 @@ impl State {
         Mailbox::new(number)
     }
 
+    pub(crate) fn password_of(&self, user: &str) -> Option<&str> {
+        self.users.get(user).map(|known| known.password.as_str())
+    }
+
     pub(crate) fn password_is(&self, user: &str, password: &str) -> bool {
-        self.users.get(user).is_some_and(|known| known.password == password)
+        self.password_of(user) == Some(password)
     }
 
     pub(crate) fn first_user(&self) -> Option<String> {
