@@ -71,6 +71,12 @@ impl Client {
         line.strip_suffix("\r\n").map(str::to_owned)
     }
 
+    /// What came before the connection ended.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.more().await {}
+        text(&std::mem::take(&mut self.input))
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
         self.stream.flush().await.unwrap();

@@ -4,3 +4,5 @@
 
 mod book;
 mod client;
+mod faults;
+mod providers;
