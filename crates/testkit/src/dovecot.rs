@@ -5,125 +5,37 @@
 //! Mail can be put in place behind the server's back by writing Maildir files.
 //!
 //! Dovecot sends every line end as CRLF: a message delivered with a bare LF comes back with CRLF.
+//!
+//! It speaks POP3 too, over the INBOX of the same users, where that part of Dovecot is installed.
 
 mod config;
 mod maildir;
+mod options;
+mod owner;
 
+use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, io};
 
 use message::{Flags, InternalDate};
 use tempfile::TempDir;
 
-use crate::certificates::{Certificates, Identity};
+use crate::certificates::Certificates;
 use crate::imap::Imap;
 use crate::mail::Mail;
-use crate::service::{Service, account, find, free_ports, left_out};
+use crate::pop3::Pop3;
+use crate::service::{Service, find, free_ports, left_out};
+
+pub use options::Options;
+use owner::Owner;
+
+/// Debian has it in a package of its own, dovecot-pop3d.
+const POP3_PROGRAM: &str = "/usr/lib/dovecot/pop3";
 
 /// The password of every user.
 const PASSWORD: &str = "pass";
-
-/// The user that owns nothing, where the system does not say which number it has.
-const NOBODY: (u32, u32) = (65_534, 65_534);
-
-/// What kind of Dovecot; see [`Dovecot::start`].
-#[derive(Debug, Clone)]
-pub struct Options {
-    separator: char,
-    prefix: String,
-    identity: Option<Identity>,
-    mailboxes: Vec<(String, String)>,
-    mbox: bool,
-    quota_bytes: Option<u64>,
-    extra: Vec<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            separator: '/',
-            prefix: String::new(),
-            identity: None,
-            mailboxes: Vec::new(),
-            mbox: false,
-            quota_bytes: None,
-            extra: Vec::new(),
-        }
-    }
-}
-
-impl Options {
-    /// The hierarchy delimiter that clients see; `/` otherwise.
-    #[must_use]
-    pub fn separator(mut self, separator: char) -> Self {
-        self.separator = separator;
-        self
-    }
-
-    /// The prefix of the personal namespace, such as `INBOX.`; none otherwise.
-    #[must_use]
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
-        self
-    }
-
-    /// The certificate shown; a good one of its own otherwise.
-    #[must_use]
-    pub fn identity(mut self, identity: &Identity) -> Self {
-        self.identity = Some(identity.clone());
-        self
-    }
-
-    /// A folder that every user has from the start, with a special use such as `\Sent`; its name is
-    /// ASCII.
-    #[must_use]
-    pub fn special_folder(mut self, name: &str, special_use: &str) -> Self {
-        self.mailboxes.push((name.to_owned(), special_use.to_owned()));
-        self
-    }
-
-    /// The special folders as a server in a German office calls them.
-    #[must_use]
-    pub fn german_special_folders(self) -> Self {
-        self.special_folder("Gesendet", "\\Sent")
-            .special_folder("Papierkorb", "\\Trash")
-            .special_folder("Entwurf", "\\Drafts")
-            .special_folder("Spamverdacht", "\\Junk")
-            .special_folder("Ablage", "\\Archive")
-    }
-
-    /// Mail in mbox files: what holds messages has no folders below it. Nothing can be delivered
-    /// behind the server's back then.
-    #[must_use]
-    pub fn mbox(mut self) -> Self {
-        self.mbox = true;
-        self
-    }
-
-    /// What each user may store, in octets; as much as there is room for otherwise. See
-    /// [`Dovecot::set_quota`].
-    #[must_use]
-    pub fn quota(mut self, bytes: u64) -> Self {
-        self.quota_bytes = Some(bytes);
-        self
-    }
-
-    /// Keywords longer than this are refused; Dovecot's own limit is 50.
-    #[must_use]
-    pub fn longest_keyword(self, octets: u32) -> Self {
-        self.extra(&format!("mail_max_keyword_length = {octets}"))
-    }
-
-    /// Lines for the configuration, after all others.
-    #[must_use]
-    pub fn extra(mut self, lines: &str) -> Self {
-        self.extra.push(lines.to_owned());
-        self
-    }
-}
 
 /// A running Dovecot. Dropping it stops it and removes its folder.
 pub struct Dovecot {
@@ -132,19 +44,20 @@ pub struct Dovecot {
     folder: TempDir,
     program: PathBuf,
     options: Options,
-    plain: SocketAddr,
-    encrypted: SocketAddr,
+    ports: Ports,
+    speaks_pop3: bool,
     owner: Owner,
     certificates: Certificates,
     delivered: u64,
 }
 
-/// To whom the mail belongs.
+/// Where it listens.
 #[derive(Debug, Clone, Copy)]
-struct Owner {
-    uid: u32,
-    gid: u32,
-    is_root: bool,
+struct Ports {
+    imap: SocketAddr,
+    imaps: SocketAddr,
+    pop3: SocketAddr,
+    pop3s: SocketAddr,
 }
 
 impl Dovecot {
@@ -170,29 +83,49 @@ impl Dovecot {
         let path = folder.path();
         // Root's Dovecot works for other users, who must get through to their mail.
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
-        for name in ["run", "state", "mail"] {
+        for name in ["run", "state", "mail", "sessions"] {
             fs::create_dir(path.join(name)).expect("the folder is ours");
         }
         owner.give(&path.join("mail"));
+        owner.give(&path.join("sessions"));
         let identity = options.identity.as_ref().unwrap_or(&certificates.good);
         fs::write(path.join("cert.pem"), &identity.certificate).expect("the folder is ours");
         fs::write(path.join("key.pem"), &identity.key).expect("the folder is ours");
-        let [plain, encrypted] = free_ports();
-        let service = Some(start(program, path, [plain, encrypted], owner, options)?);
+        let [imap, imaps, pop3, pop3s] = free_ports();
+        let ports = Ports { imap, imaps, pop3, pop3s };
+        let speaks_pop3 = Path::new(POP3_PROGRAM).is_file();
+        let service = Some(start(program, path, ports, speaks_pop3, owner, options)?);
         let (program, options, certificates) = (program.to_owned(), options.clone(), certificates.clone());
-        Ok(Self { service, folder, program, options, plain, encrypted, owner, certificates, delivered: 0 })
+        let delivered = 0;
+        Ok(Self { service, folder, program, options, ports, speaks_pop3, owner, certificates, delivered })
     }
 
     /// Where it speaks plain IMAP, and TLS after STARTTLS.
     #[must_use]
     pub fn plain(&self) -> SocketAddr {
-        self.plain
+        self.ports.imap
     }
 
     /// Where it speaks TLS from the first octet.
     #[must_use]
     pub fn encrypted(&self) -> SocketAddr {
-        self.encrypted
+        self.ports.imaps
+    }
+
+    /// Where it speaks plain POP3, and TLS after STLS; `None`, and a line on standard error, where
+    /// Dovecot's POP3 is not installed.
+    #[must_use]
+    pub fn pop3(&self) -> Option<SocketAddr> {
+        if !self.speaks_pop3 {
+            left_out("no dovecot-pop3d is installed: what needs it is not tested");
+        }
+        self.speaks_pop3.then_some(self.ports.pop3)
+    }
+
+    /// Where it speaks POP3 over TLS from the first octet; `None` as for [`Dovecot::pop3`].
+    #[must_use]
+    pub fn pop3s(&self) -> Option<SocketAddr> {
+        self.pop3().map(|_| self.ports.pop3s)
     }
 
     /// The certificates made for it; its authority is what a client should trust.
@@ -233,7 +166,43 @@ impl Dovecot {
     /// A connection of the judge, logged in as this user.
     #[must_use]
     pub fn imap(&self, user: &str) -> Imap {
-        Imap::login(self.plain, user, PASSWORD)
+        Imap::login(self.ports.imap, user, PASSWORD)
+    }
+
+    /// A POP3 connection of the judge, logged in as this user.
+    ///
+    /// # Panics
+    /// Where Dovecot's POP3 is not installed.
+    #[must_use]
+    pub fn pop3_session(&self, user: &str) -> Pop3 {
+        Pop3::login(self.pop3().expect("dovecot-pop3d is installed"), user, PASSWORD)
+    }
+
+    /// What POP3 clients have sent after their logins: the commands of each session, in the order
+    /// of their first ones.
+    ///
+    /// # Panics
+    /// When the files cannot be read.
+    #[must_use]
+    pub fn pop3_commands(&self) -> Vec<Vec<String>> {
+        let entries = fs::read_dir(self.folder.path().join("sessions")).expect("the folder is ours");
+        let files = entries.map(|entry| entry.expect("a file").path());
+        let heard = files.filter(|file| file.extension().is_some_and(|extension| extension == "in"));
+        // Before each line stands when it came.
+        let mut sessions: Vec<Vec<(String, String)>> = heard
+            .map(|file| {
+                let octets = fs::read(file).expect("what Dovecot has written can be read");
+                let text = String::from_utf8_lossy(&octets);
+                let lines = text.lines().filter_map(|line| line.split_once(' '));
+                lines.map(|(time, command)| (time.to_owned(), command.to_owned())).collect()
+            })
+            .collect();
+        sessions.retain(|session| !session.is_empty());
+        sessions.sort();
+        sessions
+            .into_iter()
+            .map(|session| session.into_iter().map(|(_, command)| command).collect())
+            .collect()
     }
 
     /// Puts a message into a folder (`/` between the levels, whatever clients see) without asking the
@@ -282,11 +251,28 @@ impl Dovecot {
     pub fn set_quota(&mut self, bytes: u64) {
         assert!(self.options.quota_bytes.is_some(), "this Dovecot has no quota");
         self.options.quota_bytes = Some(bytes);
+        self.restart();
+    }
+
+    /// Makes POP3 unique-ids of something else from now on: all of them change. Dovecot is started
+    /// anew.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub fn set_uidl_format(&mut self, format: &str) {
+        self.options.uidl_format = Some(format.to_owned());
+        self.restart();
+    }
+
+    /// Starts Dovecot anew, where it was: all connections end.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub fn restart(&mut self) {
         // Its ports must be free before the next one wants them.
         self.service = None;
         let path = self.folder.path();
-        let ports = [self.plain, self.encrypted];
-        let service = start(&self.program, path, ports, self.owner, &self.options);
+        let service = start(&self.program, path, self.ports, self.speaks_pop3, self.owner, &self.options);
         self.service =
             Some(service.unwrap_or_else(|failure| panic!("Dovecot does not start again: {failure}")));
     }
@@ -312,57 +298,21 @@ impl Dovecot {
     }
 }
 
-/// Configures and starts one in this folder, on these ports: plain and encrypted.
+/// Configures and starts one in this folder, on these ports.
 fn start(
     program: &Path,
     folder: &Path,
-    [plain, encrypted]: [SocketAddr; 2],
+    ports: Ports,
+    speaks_pop3: bool,
     owner: Owner,
     options: &Options,
 ) -> Result<Service, String> {
-    let text = config::text(folder, plain.port(), encrypted.port(), owner, options);
+    let text = config::text(folder, ports, speaks_pop3, owner, options);
     fs::write(folder.join("dovecot.conf"), text).expect("the folder is ours");
     let mut command = Command::new(program);
     command.args(["-F", "-c"]).arg(folder.join("dovecot.conf"));
     let logs = ["stderr", "dovecot.log"].map(|name| folder.join(name));
-    Service::start(command, plain, [&logs[0], &logs[1]])
-}
-
-impl Owner {
-    /// Whoever owns a folder just made is who runs this.
-    fn of(folder: &Path) -> Self {
-        let made = fs::metadata(folder).expect("the folder is there");
-        if made.uid() != 0 {
-            return Self { uid: made.uid(), gid: made.gid(), is_root: false };
-        }
-        let (uid, gid) = account("nobody").unwrap_or(NOBODY);
-        Self { uid, gid, is_root: true }
-    }
-
-    fn give(self, path: &Path) {
-        if self.is_root {
-            chown(path, Some(self.uid), Some(self.gid)).expect("root may give files away");
-        }
-    }
-
-    fn give_all(self, folder: &Path) -> io::Result<()> {
-        if !self.is_root {
-            return Ok(());
-        }
-        let mut left = vec![folder.to_owned()];
-        while let Some(path) = left.pop() {
-            let known = fs::symlink_metadata(&path)?;
-            if known.uid() != self.uid {
-                chown(&path, Some(self.uid), Some(self.gid))?;
-            }
-            if known.is_dir() {
-                for entry in fs::read_dir(&path)? {
-                    left.push(entry?.path());
-                }
-            }
-        }
-        Ok(())
-    }
+    Service::start(command, ports.imap, [&logs[0], &logs[1]])
 }
 
 #[cfg(test)]

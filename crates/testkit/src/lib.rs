@@ -1,7 +1,8 @@
 //! For tests only: the world around the program.
 //!
 //! * [`Dovecot`] is a real mail server on loopback, private to one test, with [`Imap`], a client
-//!   of its own that fills it and judges what came back. It shares no code with the program's client.
+//!   of its own that fills it and judges what came back, and [`Pop3`], which reads it the other way.
+//!   They share no code with the program's clients.
 //! * [`Cyrus`] is the other kind of real server: another delimiter, a prefix, other refusals.
 //! * [`Scripted`] and [`ScriptedPop3`] are the project's own servers on a thread, for tests without a
 //!   runtime: those that misbehave on demand.
@@ -23,6 +24,7 @@ mod dovecot;
 mod imap;
 mod loop_disk;
 mod mail;
+mod pop3;
 mod program;
 mod proxy;
 mod scripted;
@@ -35,6 +37,7 @@ pub use dovecot::{Dovecot, Options};
 pub use imap::{Fetched, Imap, Listed, Status};
 pub use loop_disk::LoopDisk;
 pub use mail::Mail;
+pub use pop3::Pop3;
 pub use program::{Output, Restante};
 pub use proxy::{Direction, FaultProxy, Harm, How};
 pub use scripted::{Scripted, ScriptedPop3};

@@ -2,23 +2,32 @@
 
 use std::path::Path;
 
-use super::{Options, Owner, PASSWORD};
+use super::{Options, Owner, PASSWORD, Ports};
 
-pub(super) fn text(folder: &Path, plain: u16, encrypted: u16, owner: Owner, options: &Options) -> String {
+pub(super) fn text(
+    folder: &Path,
+    ports: Ports,
+    speaks_pop3: bool,
+    owner: Owner,
+    options: &Options,
+) -> String {
     let dir = folder.display();
     let Owner { uid, gid, .. } = owner;
     let Options { separator, prefix, extra, .. } = options;
     let extra = extra.join("\n");
     let location = if options.mbox { "mbox:%h/mbox:INBOX=%h/inbox" } else { "maildir:%h/Maildir" };
     let mailboxes: String = options.mailboxes.iter().map(|(name, use_)| special_folder(name, use_)).collect();
+    let [imap, imaps] = [ports.imap, ports.imaps].map(|address| address.port());
+    let protocols = if speaks_pop3 { "imap pop3" } else { "imap" };
+    let pop3 = if speaks_pop3 { pop3(folder, ports, options) } else { String::new() };
     let quota = options.quota_bytes.map_or_else(String::new, quota);
-    let unprivileged = if owner.is_root { String::new() } else { for_ordinary_user(uid, gid) };
+    let unprivileged = if owner.is_root { String::new() } else { for_ordinary_user(uid, gid, speaks_pop3) };
     format!(
         r#"
 base_dir = {dir}/run
 state_dir = {dir}/state
 log_path = {dir}/dovecot.log
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{dir}/cert.pem
@@ -46,10 +55,10 @@ userdb {{
 }}
 service imap-login {{
   inet_listener imap {{
-    port = {plain}
+    port = {imap}
   }}
   inet_listener imaps {{
-    port = {encrypted}
+    port = {imaps}
     ssl = yes
   }}
   process_min_avail = 1
@@ -58,6 +67,7 @@ service imap-login {{
 service imap {{
   process_limit = 256
 }}
+{pop3}
 {unprivileged}
 {quota}
 {extra}
@@ -67,6 +77,33 @@ service imap {{
 
 fn special_folder(name: &str, special_use: &str) -> String {
     format!("  mailbox \"{name}\" {{\n    special_use = {special_use}\n    auto = subscribe\n  }}\n")
+}
+
+/// The INBOX over POP3. What clients send after their login is written down.
+fn pop3(folder: &Path, ports: Ports, options: &Options) -> String {
+    let dir = folder.display();
+    let [pop3, pop3s] = [ports.pop3, ports.pop3s].map(|address| address.port());
+    let format = options.uidl_format.as_deref().unwrap_or("%08Xu%08Xv");
+    let lock = if options.pop3_lock { "yes" } else { "no" };
+    format!(
+        r"
+protocol pop3 {{
+  pop3_uidl_format = {format}
+  pop3_lock_session = {lock}
+  rawlog_dir = {dir}/sessions
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = {pop3s}
+    ssl = yes
+  }}
+  service_count = 0
+}}
+"
+    )
 }
 
 /// Counted by the index, so that it is exact at once; told to clients.
@@ -88,7 +125,7 @@ plugin {{
 }
 
 /// Who is not root can neither change user nor chroot, so no service may ask for it.
-fn for_ordinary_user(uid: u32, gid: u32) -> String {
+fn for_ordinary_user(uid: u32, gid: u32, speaks_pop3: bool) -> String {
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
     let name = |table: &str, number: u32| {
@@ -96,6 +133,7 @@ fn for_ordinary_user(uid: u32, gid: u32) -> String {
         line.and_then(|line| line.split(':').next()).map_or(number.to_string(), str::to_owned)
     };
     let (user, group) = (name(&accounts, uid), name(&groups, gid));
+    let pop3_login = if speaks_pop3 { "service pop3-login {\n  chroot =\n}\n" } else { "" };
     format!(
         r"
 default_internal_user = {user}
@@ -110,6 +148,6 @@ service imap-login {{
 service stats {{
   chroot =
 }}
-"
+{pop3_login}"
     )
 }
