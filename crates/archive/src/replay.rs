@@ -133,6 +133,9 @@ fn claims(files: &PackFiles) -> HashMap<PackId, (u64, CommitId)> {
 enum Standing {
     /// One names it, or might have: what it held was synced.
     Vouched,
+    /// The next one names a pack that is missing, and that one may have named this; it could do so only if
+    /// this one ends with that commit or an earlier one.
+    BeforeMissing(u64),
     /// None follows.
     Last,
     /// One follows that names an earlier pack.
@@ -240,7 +243,12 @@ impl<'r> Replay<'r> {
             let standing = match rest.peek().map(|next| &next.header) {
                 _ if self.claims.contains_key(&file.pack) => Standing::Vouched,
                 None => Standing::Last,
-                Some(Header::Read(_)) => Standing::Passed,
+                Some(Header::Read(next)) => match next.previous {
+                    Some(previous) if self.files.find(previous.pack).is_none() => {
+                        Standing::BeforeMissing(next.base.number)
+                    }
+                    _ => Standing::Passed,
+                },
                 Some(_) => Standing::Vouched,
             };
             self.pack(file, from, standing)?;
@@ -308,7 +316,7 @@ impl<'r> Replay<'r> {
                 Event::Damage { bytes, what } => self.doubt(file, bytes, DamageKind::Bytes, what),
                 Event::End { frames, last_frame_end, torn } => {
                     let claimed = claim.map(|(_, base)| base);
-                    if standing == Standing::Vouched {
+                    if self.is_vouched(standing) {
                         self.replayed.damage.append(&mut self.doubts);
                     }
                     self.end(file, &reader, frames, (last_frame_end, limit, torn), claimed)?;
@@ -321,9 +329,15 @@ impl<'r> Replay<'r> {
             self.note(file, bytes, DamageKind::Bytes, "the medium does not give these bytes".to_owned());
             self.replayed.unreadable |= standing == Standing::Last;
         }
+        if self.is_vouched(standing) { Ok(()) } else { self.settle_last(file, standing) }
+    }
+
+    /// Whether what has been read of a pack was synced, by what later packs say.
+    fn is_vouched(&self, standing: Standing) -> bool {
         match standing {
-            Standing::Vouched => Ok(()),
-            Standing::Last | Standing::Passed => self.settle_last(file, standing),
+            Standing::Vouched => true,
+            Standing::BeforeMissing(commit) => self.last.number <= commit,
+            Standing::Last | Standing::Passed => false,
         }
     }
 

@@ -58,6 +58,28 @@ fn attachment_blocks(bytes: &[u8]) -> Vec<usize> {
 }
 
 #[test]
+fn d12_a_damaged_commit_before_a_pack_that_is_put_aside_goes_on_to_count() {
+    let (whole, _) = lived();
+    let packs = whole.packs();
+    for (before, emptied) in packs.iter().zip(&packs[1..packs.len() - 1]) {
+        let world = copy_of(&whole, true);
+        let mut bytes = world.disk.read(before);
+        // In a frame of the last commit: behind it stand a seal and the record of the commit.
+        let at = bytes.len() - 300;
+        bytes[at] ^= 1;
+        world.disk.write(before, &bytes);
+        world.disk.write(emptied, b"");
+        let truth = everything(whole.reader().view());
+        let report = repair_it(&world);
+        assert_eq!(report.quarantined.len(), 2, "the empty pack, and the catalogue: {report:?}");
+        let after = verify_all(&world);
+        assert!(after.is_whole() && after.catalogue == CatalogueFinding::Ok, "{after:?}");
+        assert_eq!(everything(world.reader().view()), truth);
+        assert!(repair_it(&world).found_nothing());
+    }
+}
+
+#[test]
 fn d11_an_attachment_that_comes_back_with_one_message_heals_the_others() {
     let (world, server) = lived();
     // Mail 3 has vanished, and no other has its text. Mail 6 has too; its attachment is that of mail 9.
