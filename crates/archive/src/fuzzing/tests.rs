@@ -7,10 +7,10 @@ use crate::frame::Kind;
 use crate::pack::reader::{PackReader, decoder};
 use crate::pack::walk::{Event, Walk};
 use crate::stories::{World, begin, fill, flags, mail, placement, put, uid, uids};
-use crate::{NewPlacement, Proof};
+use crate::{NewPlacement, PopName, Proof};
 
 /// A small archive with something of every kind in it: two mailboxes, two runs, flags changed, mail
-/// gone, a new UIDVALIDITY, a message that could not be had.
+/// gone, a new UIDVALIDITY, a message that could not be had, a POP3 maildrop.
 fn eventful() -> World {
     let world = World::new();
     let mut writer = world.writer();
@@ -32,6 +32,15 @@ fn eventful() -> World {
     let epoch = writer.epoch(sent, None).unwrap();
     let key = put(&mut writer, &mail(1)).unwrap();
     writer.place(epoch, uid(1), placement(key, 1)).unwrap();
+    let maildrop = writer.pop3_epoch(sent).unwrap();
+    let names = [(3, Some(&b"000000035f8a\xe9 \x1b"[..])), (4, None)];
+    let names = names.map(|(number, uidl)| PopName {
+        uid: uid(number),
+        uidl: uidl.and_then(message::Uidl::new),
+        octets: 700,
+    });
+    writer.name(maildrop, &names).unwrap();
+    writer.place(maildrop, uid(3), placement(key, 1)).unwrap();
     writer.end_run(run.run, "ok", 3_000, "{\"folders\":[]}").unwrap();
     writer.commit().unwrap();
     drop(writer);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use message::split::Splitter;
-use message::{MessageKey, Uid, UidSet};
+use message::{MailboxName, MessageKey, Uid, UidSet, Uidl};
 
 use crate::surroundings::Surroundings;
 use crate::*;
@@ -90,6 +90,8 @@ fn read_all(view: View<'_>) -> Result<()> {
                 let held: UidSet = view.held_uids(epoch.id)?;
                 view.unproven(epoch.id)?;
                 view.troubles(epoch.id)?;
+                view.pop3_names(epoch.id)?;
+                view.pop3_next_uid(epoch.id)?;
                 if let Some((first, last)) = held.first().zip(held.last()) {
                     view.placement(epoch.id, first)?;
                     view.flags_in(epoch.id, first..=last)?;
@@ -140,7 +142,16 @@ fn write(place: &Place) -> Option<CommitId> {
 }
 
 fn add(writer: &mut Writer) -> Result<CommitId> {
-    let account = writer.account("helper", "imap")?;
+    let account = writer.account("helper", "pop3")?;
+    let name = MailboxName::from_text("INBOX", None);
+    let seen = MailboxSeen {
+        name,
+        attributes: Vec::new(),
+        special_use: None,
+        subscribed: true,
+        object_id: None,
+        selectable: true,
+    };
     let run = writer.begin_run(account, 0)?;
     let mut pieces = Vec::new();
     let mut splitter = Splitter::new();
@@ -150,6 +161,11 @@ fn add(writer: &mut Writer) -> Result<CommitId> {
         writer.put_blob(piece)?;
     }
     writer.put_message(&message)?;
+    let mailbox = writer.mailbox(account, &seen)?;
+    let epoch = writer.pop3_epoch(mailbox)?;
+    if let Some(uid) = writer.view().pop3_next_uid(epoch)? {
+        writer.name(epoch, &[PopName { uid, uidl: Uidl::new(b"after all"), octets: MAIL.len() as u64 }])?;
+    }
     writer.end_run(run, "ok", 0, "{}")?;
     writer.commit()?;
     Ok(writer.last_commit())

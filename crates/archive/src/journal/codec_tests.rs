@@ -254,7 +254,8 @@ fn p02_a_unique_id_of_any_octets_up_to_its_bound_comes_back_and_a_longer_one_is_
     assert_eq!(decode(&[], &bytes), Ok(vec![record]));
 
     let of_length = |length: usize| {
-        let mut payload = vec![1, 0];
+        // One name: UID, octets, length, unique-id.
+        let mut payload = vec![1, 1, 0];
         put_bytes(&mut payload, &vec![b'x'; length]);
         let mut records = vec![155];
         put_bytes(&mut records, &payload);
@@ -267,8 +268,11 @@ fn p02_a_unique_id_of_any_octets_up_to_its_bound_comes_back_and_a_longer_one_is_
 #[test]
 fn s09_a_record_of_more_names_than_the_limit_is_damage_and_never_written() {
     let record = |count: usize| {
+        let mut payload = Vec::new();
+        put_varint(&mut payload, count as u64);
+        payload.extend([1, 0, 0].map(|byte| [byte].repeat(count)).concat());
         let mut records = vec![155];
-        put_bytes(&mut records, &[1, 0, 0].repeat(count));
+        put_bytes(&mut records, &payload);
         decode(&[], &records)
     };
     let most = record(limit::NAMES_IN_RECORD).unwrap().remove(0);
@@ -283,8 +287,13 @@ fn s09_a_record_of_more_names_than_the_limit_is_damage_and_never_written() {
 #[test]
 fn j10_uids_of_names_ascend() {
     let names = |steps: &[u8]| {
+        let mut payload = Vec::new();
+        put_varint(&mut payload, steps.len() as u64);
+        payload.extend_from_slice(steps);
+        // No octets, no unique-ids.
+        payload.extend([0, 0].repeat(steps.len()));
         let mut records = vec![155];
-        put_bytes(&mut records, &steps.iter().flat_map(|&step| [step, 0, 0]).collect::<Vec<u8>>());
+        put_bytes(&mut records, &payload);
         decode(&[], &records).is_ok()
     };
     assert!(names(&[1, 1, 5]));

@@ -15,9 +15,11 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::catalogue::apply::unplace;
-use crate::catalogue::{history, query};
+use crate::catalogue::{history, names, query};
 use crate::error::Result;
+use crate::frame::limit;
 use crate::ids::{AccountId, EpochId, MailboxId, MessageNumber, RunId};
+use crate::info::PopName;
 use crate::journal::record::{MessageRecord, Record};
 
 /// How much was said again.
@@ -35,6 +37,8 @@ pub struct Restated {
     pub messages: u64,
     /// UIDs: what ever lay there.
     pub places: u64,
+    /// UIDs of POP3 maildrops: what their messages were known by.
+    pub names: u64,
 }
 
 impl Restated {
@@ -52,6 +56,7 @@ impl Restated {
             Record::EpochBegin { .. } => self.epochs += 1,
             Record::Message(_) => self.messages += 1,
             Record::Restated { .. } => self.places += 1,
+            Record::Names { names, .. } => self.names += names.len() as u64,
             _ => {}
         }
     }
@@ -63,6 +68,7 @@ impl Restated {
         self.epochs += more.epochs;
         self.messages += more.messages;
         self.places += more.places;
+        self.names += more.names;
     }
 }
 
@@ -86,6 +92,7 @@ const MAILBOXES: &str =
     object_id, selectable, gone FROM mailboxes WHERE id > 0 ORDER BY id";
 const EPOCHS: &str = "SELECT id, mailbox, validity, marked, uid_next, modseq, mark_messages FROM epochs
     WHERE mailbox > 0 ORDER BY id";
+const NAMES: &str = "SELECT place, octets, uidl FROM names ORDER BY place";
 const MESSAGES: &str = "SELECT number, prefix, rest FROM messages ORDER BY number";
 const PLACEMENTS: &str =
     "SELECT p.place, p.message, p.date, p.zone, p.raw_date, s.flags, p.proof, p.first_run,
@@ -131,6 +138,7 @@ fn restate(knows: &Connection, packs_say: &Connection, only_unknown: bool) -> Re
     for &id in &epochs {
         records.extend(epoch(knows, EpochId(number(id)))?);
     }
+    records.extend(maildrop_names(knows, wanted(differing(knows, packs_say, NAMES)?))?);
     for number in wanted(messages) {
         if let Some(row) = query::message_row(knows, MessageNumber(number.cast_unsigned()))? {
             records.push(Record::Message(MessageRecord::from_row(&row)?));
@@ -197,6 +205,26 @@ fn epoch(knows: &Connection, epoch: EpochId) -> Result<Option<Record>> {
         return Ok(None);
     };
     Ok(Some(Record::EpochBegin { epoch, mailbox, validity: known.validity }))
+}
+
+/// What is known of these places, epoch by epoch. UID 0 has no name, and says all the same that its epoch is a
+/// maildrop.
+fn maildrop_names(knows: &Connection, places: impl Iterator<Item = i64>) -> Result<Vec<Record>> {
+    let mut by_epoch: BTreeMap<u32, Vec<PopName>> = BTreeMap::new();
+    for at in places {
+        let Ok(epoch) = u32::try_from(at >> 32) else { continue };
+        by_epoch.entry(epoch).or_default().extend(names::name(knows, at)?);
+    }
+    let mut records = Vec::new();
+    for (epoch, names) in by_epoch {
+        let epoch = EpochId(epoch);
+        if names.is_empty() {
+            records.push(Record::Names { epoch, names: Vec::new() });
+        }
+        let parts = names.chunks(limit::NAMES_IN_RECORD);
+        records.extend(parts.map(|names| Record::Names { epoch, names: names.to_vec() }));
+    }
+    Ok(records)
 }
 
 /// The keys (first column) under which `left` has other rows than `right`, and whether `right` has any.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use message::Uidl;
+
 use super::*;
 use crate::archive::snapshot;
 use crate::open::{make_temporary, require_identity};
@@ -94,9 +96,50 @@ pub(super) fn lived() -> (World, Server) {
     writer.drilled(account, &drill(before, "partial")).unwrap();
     writer.drilled(account, &drill(before, "proven")).unwrap();
     writer.commit().unwrap();
+    maildrop(&mut writer);
     assert!(world.packs().len() >= 4, "{:?}", world.packs());
     drop(writer);
     (world, now)
+}
+
+/// Some of the same mail had by POP3 as well: named in one commit, placed in the next.
+fn maildrop(writer: &mut Writer) {
+    let account = writer.account("work", "imap").unwrap();
+    for numbers in [1..9u32, 9..20] {
+        let run = writer.begin_run(account, 1_000).unwrap();
+        let mailbox = writer.mailbox(account, &seen("Maildrop")).unwrap();
+        let epoch = writer.pop3_epoch(mailbox).unwrap();
+        let numbers: Vec<u32> = numbers.filter(|number| !number.is_multiple_of(3)).collect();
+        let names: Vec<PopName> = numbers
+            .iter()
+            .map(|&number| PopName {
+                uid: uid(number),
+                uidl: Uidl::new(mail(number).split_at(40).1),
+                octets: number.into(),
+            })
+            .collect();
+        writer.name(epoch, &names).unwrap();
+        writer.commit().unwrap();
+        for number in numbers {
+            let key = put(writer, &mail(number)).unwrap();
+            writer.place(epoch, uid(number), placement(key, number)).unwrap();
+        }
+        writer.end_run(run, "ok", 2_000, "{}").unwrap();
+        writer.commit().unwrap();
+    }
+}
+
+/// Which epochs are maildrops, and the names that were given in them.
+fn names_given(view: View<'_>) -> Vec<(EpochId, Vec<PopName>)> {
+    let mut named = Vec::new();
+    for account in view.accounts().unwrap() {
+        for mailbox in view.mailboxes(account.id).unwrap() {
+            let epochs = view.epochs(mailbox.id).unwrap();
+            let maildrops = epochs.into_iter().filter(|epoch| epoch.pop3);
+            named.extend(maildrops.map(|epoch| (epoch.id, view.pop3_names(epoch.id).unwrap())));
+        }
+    }
+    named
 }
 
 /// Everything in the archive, now and before: folder, UID, mail, flags, first and last run.
@@ -257,6 +300,7 @@ fn live_through(whole: &World, server: &Server, seed: u64) {
     let truth = everything(whole.reader().view());
     let past = history(whole.reader().view());
     let (called, shown) = (remarks(whole.reader().view()), folders(whole.reader().view()));
+    let names = names_given(whole.reader().view());
     let done: Vec<String> = (0..1 + seed % 3).map(|_| damage(&world, &mut dice)).collect();
     let story = format!("seed {seed}, catalogue {with_catalogue}: {done:?}");
 
@@ -304,6 +348,7 @@ fn live_through(whole: &World, server: &Server, seed: u64) {
         assert_eq!(history(world.reader().view()), past, "{story}: and when it was so");
         assert_eq!(remarks(world.reader().view()), called, "{story}: and what a person should know");
         assert_eq!(folders(world.reader().view()), shown, "{story}: and where it was");
+        assert_eq!(names_given(world.reader().view()), names, "{story}: and what it was called");
     }
     let again = repair_it(&world);
     assert!(again.found_nothing(), "{story}: a second repair finds nothing to do: {again:?}");

@@ -284,6 +284,9 @@ struct StayRow {
     folder: String,
     uid: u32,
     uid_validity: Option<u32>,
+    /// Only where a POP3 server has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uidl: Option<String>,
     internal_date: Option<String>,
     first_run: Moment,
     /// The run that saw it there no more; null while it is there.
@@ -354,6 +357,7 @@ fn stay_row(view: &View<'_>, folder: String, life: &Life) -> Result<StayRow, Fai
         folder,
         uid: life.uid.get(),
         uid_validity: life.validity.map(message::UidValidity::get),
+        uidl: life.uidl.as_ref().map(message::Uidl::to_string),
         internal_date: with_offset(&life.internal_date),
         first_run: moment(view, life.first_run)?,
         last_run: life.last_run.map(|run| moment(view, run)).transpose()?,

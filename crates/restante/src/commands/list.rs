@@ -258,6 +258,9 @@ struct MessageRow<'a> {
     id: String,
     uid: u32,
     uid_validity: Option<u32>,
+    /// Only where a POP3 server has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uidl: Option<String>,
     size: u64,
     internal_date: Option<String>,
     internal_date_raw: &'a str,
@@ -303,6 +306,7 @@ fn row(placement: &PlacementInfo, validity: Option<message::UidValidity>) -> Mes
         id: placement.message.to_string(),
         uid: placement.uid.get(),
         uid_validity: validity.map(message::UidValidity::get),
+        uidl: placement.uidl.as_ref().map(message::Uidl::to_string),
         size: placement.size,
         internal_date: with_offset(&placement.internal_date),
         internal_date_raw: placement.internal_date.raw(),

@@ -94,6 +94,7 @@ fn document(config: &Config, dry_run: bool, older: Option<&str>, report: &Repair
         "restated": {
             "accounts": restated.accounts, "runs": restated.runs, "folders": restated.mailboxes,
             "epochs": restated.epochs, "messages": restated.messages, "placements": restated.places,
+            "names": restated.names,
         },
         "journal_lost": report.journal_lost,
         "blobs_without_message": report.blobs_without_message,
@@ -152,8 +153,12 @@ fn words(report: &RepairReport) -> Vec<String> {
     let mut lines = Vec::new();
     let restated = &report.restated;
     if !restated.is_nothing() {
+        let names = match restated.names {
+            0 => String::new(),
+            names => format!(", what a POP3 server called {} messages", count(names)),
+        };
         lines.push(format!(
-            "said again from the catalogue, which still knew it: {} messages, {} placements, {} folders, {} runs",
+            "said again from the catalogue, which still knew it: {} messages, {} placements, {} folders, {} runs{names}",
             count(restated.messages),
             count(restated.places),
             count(restated.mailboxes),
