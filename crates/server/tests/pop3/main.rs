@@ -5,4 +5,5 @@
 mod book;
 mod client;
 mod faults;
+mod hostile;
 mod providers;
