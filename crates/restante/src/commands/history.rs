@@ -396,3 +396,26 @@ fn write_message(out: &mut impl Write, history: &MessageHistory<'_>) -> std::io:
     }
     table.write(out)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::list::tests::had_both_ways;
+    use super::*;
+
+    #[test]
+    fn p02_the_life_of_a_message_tells_what_a_pop3_server_called_it() {
+        let (_folder, archive, key) = had_both_ways();
+        let view = archive.view();
+        let account = known_account(&view, "work").unwrap();
+        let lives = view.life_of(account.id, &key).unwrap();
+        let told: Vec<Value> = lives
+            .iter()
+            .map(|life| serde_json::to_value(stay_row(&view, "INBOX".to_owned(), life).unwrap()).unwrap())
+            .collect();
+        assert_eq!(told[0]["uidl"], "00 caf\\xe9\\u{1b}[2J");
+        assert_eq!(told[0]["uid_validity"], Value::Null);
+        assert!(told[1].get("uidl").is_none() && told[1]["uid_validity"] == 9, "{told:?}");
+    }
+}

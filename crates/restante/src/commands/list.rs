@@ -328,13 +328,81 @@ pub(super) fn with_offset(date: &message::InternalDate) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use archive::{Archive, MailboxSeen, NewPlacement, PopName, Proof, Writer, WriterOptions};
+    use message::split::Splitter;
+    use message::{Flags, InternalDate, MailboxName, MessageKey, Uid, UidValidity, Uidl};
+
     use super::*;
+
+    /// An archive with one message in INBOX, once had by POP3 under an odd unique-id, and once by IMAP.
+    pub(in super::super) fn had_both_ways() -> (tempfile::TempDir, Archive, MessageKey) {
+        let folder = tempfile::tempdir().unwrap();
+        archive::init(folder.path()).unwrap();
+        let mut writer = Writer::open(folder.path(), WriterOptions::default()).unwrap();
+        let account = writer.account("work", "pop3").unwrap();
+        writer.begin_run(account, 0).unwrap();
+        let name = MailboxName::from_text("INBOX", None);
+        let seen = MailboxSeen {
+            name,
+            attributes: Vec::new(),
+            special_use: None,
+            subscribed: true,
+            object_id: None,
+            selectable: true,
+        };
+        let mailbox = writer.mailbox(account, &seen).unwrap();
+        let mut splitter = Splitter::new();
+        let mut pieces = Vec::new();
+        splitter.push(b"Subject: hi\r\n\r\nHello\r\n", &mut |piece| pieces.push(piece));
+        let message = splitter.finish(&mut |piece| pieces.push(piece)).unwrap();
+        for piece in pieces {
+            writer.put_blob(piece).unwrap();
+        }
+        writer.put_message(&message).unwrap();
+        let epoch = writer.pop3_epoch(mailbox).unwrap();
+        let uidl = Uidl::new(b"00 caf\xe9\x1b[2J");
+        writer.name(epoch, &[PopName { uid: Uid::MIN, uidl, octets: 22 }]).unwrap();
+        for epoch in [epoch, writer.epoch(mailbox, UidValidity::new(9)).unwrap()] {
+            let placed = NewPlacement {
+                message: message.key,
+                internal_date: InternalDate::from_unix(0, 0),
+                flags: Flags::new(),
+                proof: Proof::Bytes,
+            };
+            writer.place(epoch, Uid::MIN, placed).unwrap();
+        }
+        writer.commit().unwrap();
+        drop(writer);
+        let archive = Archive::open(folder.path()).unwrap();
+        (folder, archive, message.key)
+    }
+
+    #[test]
+    fn p02_what_a_pop3_server_calls_a_message_is_shown_escaped_and_left_out_where_there_is_none() {
+        let (_folder, archive, _) = had_both_ways();
+        let view = archive.view();
+        let account = known_account(&view, "work").unwrap();
+        let mailboxes = mailboxes_of_name(&view, &account, "INBOX", When::default()).unwrap();
+        let failed = RefCell::new(None);
+        let messages =
+            Messages { view: &view, mailboxes: &mailboxes, when: When::default(), failed: &failed };
+        let listed = serde_json::to_value(messages).unwrap();
+        let listed: Vec<_> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (row["uid_validity"].as_u64(), row.get("uidl").map(|uidl| uidl.as_str().unwrap())))
+            .collect();
+        assert_eq!(listed, [(Some(9), None), (None, Some("00 caf\\xe9\\u{1b}[2J"))]);
+    }
 
     #[test]
     fn a_received_date_keeps_its_zone() {
-        let date = message::InternalDate::parse("17-Jul-1996 02:44:25 -0700");
+        let date = InternalDate::parse("17-Jul-1996 02:44:25 -0700");
         assert_eq!(with_offset(&date).as_deref(), Some("1996-07-17T02:44:25-07:00"));
-        assert_eq!(with_offset(&message::InternalDate::parse("gestern")), None);
+        assert_eq!(with_offset(&InternalDate::parse("gestern")), None);
     }
 }
