@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use message::escape::escape_bytes;
 
-use crate::imap::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// What a caller does about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,11 @@ pub enum Kind {
     Protocol,
     /// The server understood and said no; the connection still stands.
     Refused,
-    /// Whatever answers there is not an IMAP server.
-    NotImap,
+    /// Whatever answers there speaks another protocol.
+    NotThisProtocol,
+    /// A login was refused without a word on why, as POP3 servers do for wrong passwords and for
+    /// everything else: about the credentials only if it is said again after a while.
+    Unsure,
 }
 
 /// A failure of one connection or command.
@@ -72,13 +75,15 @@ pub enum Error {
         /// Does not offer it, or refused it.
         how: String,
     },
-    /// Bytes came between the answer to STARTTLS and the first of TLS.
+    /// Bytes came between the answer to STARTTLS or STLS and the first of TLS.
     #[error(
-        "{host} sent plain bytes after its answer to STARTTLS: injected, by an attacker or a broken proxy; the password was not sent"
+        "{host} sent plain bytes after its answer to {command}: injected, by an attacker or a broken proxy; the password was not sent"
     )]
     Injected {
         /// As configured.
         host: String,
+        /// `STARTTLS` or, in POP3, `STLS`.
+        command: &'static str,
     },
     /// The server says that we are logged in already, where that would prevent STARTTLS.
     #[error(
@@ -100,6 +105,18 @@ pub enum Error {
         /// A guess at the cause, or nothing.
         hint: &'static str,
     },
+    /// The first bytes are not a greeting of POP3.
+    #[error("{host} port {port} is not a POP3 server; it begins with: {first}{hint}")]
+    NotPop3 {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// The first bytes, escaped.
+        first: String,
+        /// A guess at the cause, or nothing.
+        hint: &'static str,
+    },
     /// The server closed with a word.
     #[error("the server said goodbye: {0}")]
     Bye(Refusal),
@@ -112,13 +129,21 @@ pub enum Error {
         refusal: Refusal,
         /// What people usually have to do, when the text is known.
         hint: &'static str,
+        /// What the protocol makes of it.
+        kind: Kind,
+    },
+    /// User or password hold what the protocol cannot send; nothing was sent.
+    #[error("{what} holds a line end or a NUL, which cannot be sent to a POP3 server")]
+    Unsendable {
+        /// `the user name` or `the password`.
+        what: &'static str,
     },
     /// There is no way to log in that both sides know.
     #[error("{host} offers no login that fits a password; it offers: {offered}")]
     NoMechanism {
         /// As configured.
         host: String,
-        /// The AUTH= capabilities, and LOGINDISABLED.
+        /// The capabilities that have to do with it.
         offered: String,
     },
     /// NO or BAD.
@@ -171,6 +196,13 @@ pub enum Error {
         /// What it said, escaped.
         heard: String,
     },
+    /// A message number of one POP3 session was used in another, where it may be another message's;
+    /// nothing was sent.
+    #[error("message number {number} belongs to another session")]
+    OtherSession {
+        /// The number.
+        number: u32,
+    },
     /// The connection was given up earlier; a new one is needed.
     #[error("the connection was given up before")]
     GivenUp,
@@ -185,14 +217,15 @@ impl Error {
             | Self::Connect { .. }
             | Self::Stalled { .. }
             | Self::Cut { .. }
+            | Self::OtherSession { .. }
             | Self::GivenUp => Kind::Network,
             Self::Tls { .. } | Self::NoStartTls { .. } | Self::Injected { .. } | Self::PreAuth { .. } => {
                 Kind::Tls
             }
-            Self::NotImap { .. } => Kind::NotImap,
+            Self::NotImap { .. } | Self::NotPop3 { .. } => Kind::NotThisProtocol,
             Self::Bye(refusal) => refusal.kind().unwrap_or(Kind::Network),
-            Self::Login { refusal, .. } => refusal.kind().unwrap_or(Kind::Credentials),
-            Self::NoMechanism { .. } => Kind::Credentials,
+            Self::Login { kind, .. } => *kind,
+            Self::NoMechanism { .. } | Self::Unsendable { .. } => Kind::Credentials,
             // One mailbox or message that cannot be read today says nothing about the connection.
             Self::Refused { refusal, .. } => match refusal.kind() {
                 Some(limit @ Kind::Limit { .. }) => limit,

@@ -8,8 +8,8 @@
 //! * [`Endpoint`], [`Credentials`]: where, and as whom.
 //! * [`imap::Session`]: one connection, logged in; lists, opens read-only, fetches.
 //! * [`imap::Target`]: one connection that may add mail to what is there.
-//! * [`pop3`]: the other protocol, which only reads.
-//! * [`Error`], [`Kind`]: what went wrong in words, and what to do about it.
+//! * [`pop3::Session`]: one connection to a POP3 server, logged in; only reads.
+//! * [`Error`], [`Kind`]: what went wrong in words, and what to do about it; [`Refusal`]: a server's no.
 //! * [`Limits`]: every bound, in one table.
 //! * [`Network`]: what connections are made through; [`Internet`] outside tests.
 //!
@@ -24,9 +24,16 @@ pub mod imap;
 mod limits;
 mod net;
 pub mod pop3;
+mod refusal;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod script;
+mod stranger;
 
 pub use endpoint::{Credentials, Endpoint, Security};
 pub use error::{Error, Kind};
 pub use limits::Limits;
 pub use net::Transport;
+pub use net::meter::Traffic;
 pub use net::network::{Connection, Internet, Network};
+pub use refusal::Refusal;

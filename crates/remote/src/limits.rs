@@ -39,7 +39,7 @@ pub struct Limits {
     pub literal: u64,
     /// Literals in one response; we never ask for more than one body in a FETCH.
     pub literals: usize,
-    /// Untagged responses while a command is answered. Bounds time, not memory, for each is used
+    /// Untagged responses while a command is answered, and lines of a listing of POP3. Bounds time, not memory, for each is used
     /// up as it comes: a mailbox of five million messages may answer one command with as many.
     pub responses: u64,
     /// Octets of answers between two completions, without the bodies that were asked for.
@@ -66,6 +66,27 @@ pub struct Limits {
     pub rows_per_command: u64,
     /// Single messages refused in a row, before the server is believed to refuse the command.
     pub refusals_in_a_row: u32,
+    /// POP3: words that CAPA may list. Some twenty are known.
+    pub capabilities: usize,
+    /// POP3: commands under way at once, where the server takes several. All of them fit into the
+    /// smallest buffers that systems have, so that writing them never waits for the server to read.
+    pub pipelined: usize,
+    /// POP3: told octets of the messages that are asked for at once: enough to hide the round trip on a
+    /// fast line, and what a torn connection can cost.
+    pub octets_under_way: u64,
+    /// POP3: octets of a message that are gathered before it is handed on in slices; no longer message
+    /// is ever in memory as a whole.
+    pub whole: usize,
+    /// POP3: octets of such a slice.
+    pub slice: usize,
+    /// POP3: octets of one message, where an endless one is given up. Providers take 50 MB or 150 MB.
+    pub message: u64,
+    /// POP3: octets of a header that is asked for by itself. Servers of incoming mail refuse longer
+    /// ones long before.
+    pub header: usize,
+    /// POP3: told octets on their way that are read and dropped when nobody wants them any more; for
+    /// more, a new connection is cheaper.
+    pub drained: u64,
     /// Compress to loopback addresses too, where it only costs time. For tests.
     pub compress_loopback: bool,
 }
@@ -96,6 +117,14 @@ impl Default for Limits {
             bodies_per_command: 500,
             rows_per_command: 5_000,
             refusals_in_a_row: 32,
+            capabilities: 500,
+            pipelined: 100,
+            octets_under_way: 4 << 20,
+            whole: 16 << 20,
+            slice: 4 << 20,
+            message: 1 << 30,
+            header: 1 << 20,
+            drained: 256 << 10,
             compress_loopback: false,
         }
     }

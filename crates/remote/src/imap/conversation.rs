@@ -23,12 +23,12 @@ use super::command::{Command, Literals};
 use super::data::Data;
 use super::frame::Frame;
 use super::guard::Guard;
-use super::refusal::Refusal;
 use super::tolerance;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::net::Transport;
 use crate::net::meter::Counters;
+use crate::refusal::Refusal;
 
 pub(crate) use writing::Sent;
 

@@ -15,10 +15,10 @@ use super::Session;
 use super::command::Command;
 use super::conversation::{Answer, Event, Status as Outcome, Tag};
 use super::data::{Body, Data, Row};
-use super::refusal::Refusal;
 use super::rows::{cut, is_cut_off, merge};
 use super::tolerance;
 use crate::error::Error;
+use crate::refusal::Refusal;
 
 /// Which part of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,8 +7,7 @@
 //! response waits, and takes it with [`Guard::take_data`]. So order is kept, bodies are never
 //! copied or parsed, and what imap-proto cannot read never reaches it.
 //!
-//! Here too is the only clock of a connection: nothing for [`Limits::progress`], or less than
-//! [`Limits::slowest`] on average, while an answer is due, is a stall.
+//! Each wait for a response is held against the [`Clock`].
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -18,13 +17,13 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::frame::{Frame, Framer, is_data};
 use super::tolerance;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::net::Transport;
+use crate::net::clock::Clock;
 use crate::net::meter::Counters;
 
 /// Octets asked of the connection at once.
@@ -43,18 +42,8 @@ pub(crate) struct Guard {
     failure: Option<Error>,
     /// Until the greeting has come: how long the first line may be.
     greeting: bool,
-    wait: Wait,
-    slowest: u32,
+    clock: Clock,
     line: usize,
-}
-
-/// The wait for one response.
-struct Wait {
-    patience: Duration,
-    began: Instant,
-    began_at_octet: u64,
-    progress: Instant,
-    sleep: Pin<Box<Sleep>>,
 }
 
 impl Guard {
@@ -69,8 +58,8 @@ impl Guard {
         if greeting {
             framer.bound_lines(limits.greeting_line.min(limits.line));
         }
-        let now = Instant::now();
         let patience = if greeting { limits.greeting } else { limits.progress };
+        let clock = Clock::new(counters.clone(), patience, limits);
         Self {
             transport,
             framer,
@@ -79,29 +68,19 @@ impl Guard {
             data: None,
             failure: None,
             greeting,
-            wait: Wait {
-                patience,
-                began: now,
-                began_at_octet: 0,
-                progress: now,
-                sleep: Box::pin(sleep_until(now)),
-            },
-            slowest: limits.slowest.max(1),
+            clock,
             line: limits.line,
         }
     }
 
     /// How long the server may be silent from now on.
     pub(crate) fn be_patient(&mut self, patience: Duration) {
-        self.wait.patience = patience;
+        self.clock.be_patient(patience);
     }
 
     /// A wait for a response begins: time spent elsewhere does not count against the server.
     pub(crate) fn begin_wait(&mut self) {
-        let now = Instant::now();
-        self.wait.began = now;
-        self.wait.progress = now;
-        self.wait.began_at_octet = self.counters.received();
+        self.clock.begin_wait();
     }
 
     /// The response that async-imap is not to see, if one has come.
@@ -163,43 +142,14 @@ impl Guard {
         let polled = pin!(self.transport.read_buf(&mut room)).poll(cx);
         match polled {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(self.cut("it was closed by the server"))),
-            Poll::Ready(Ok(_)) => {
-                self.wait.progress = Instant::now();
-                Poll::Ready(self.check_pace())
-            }
+            Poll::Ready(Ok(_)) => Poll::Ready(self.clock.heard()),
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.cut(&error.to_string()))),
-            Poll::Pending => self.poll_clock(cx),
+            Poll::Pending => self.clock.poll_silence(cx).map(Err),
         }
     }
 
     fn cut(&self, cause: &str) -> Error {
         Error::Cut { received: self.counters.received(), cause: cause.to_owned() }
-    }
-
-    /// Wakes the task when the server has been silent for too long.
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        loop {
-            let deadline = self.wait.progress + self.wait.patience;
-            if Instant::now() >= deadline {
-                return Poll::Ready(Err(self.stalled()));
-            }
-            // Moved only when it has fired: moving it costs, and octets come all the time.
-            if self.wait.sleep.deadline() <= Instant::now() || self.wait.sleep.deadline() > deadline {
-                self.wait.sleep.as_mut().reset(deadline);
-            }
-            ready!(self.wait.sleep.as_mut().poll(cx));
-        }
-    }
-
-    /// An error when the response comes more slowly than anyone has to put up with.
-    fn check_pace(&self) -> Result<(), Error> {
-        let octets = self.counters.received() - self.wait.began_at_octet;
-        let allowed = self.wait.patience + Duration::from_secs(octets / u64::from(self.slowest));
-        if self.wait.progress - self.wait.began > allowed { Err(self.stalled()) } else { Ok(()) }
-    }
-
-    fn stalled(&self) -> Error {
-        Error::Stalled { waited: self.wait.began.elapsed(), received: self.counters.received(), hint: "" }
     }
 }
 

@@ -7,7 +7,6 @@
 use message::NameEncoding;
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
-use tokio::time::timeout;
 
 use super::Session;
 use super::capabilities::Capabilities;
@@ -16,13 +15,14 @@ use super::conversation::{Answer, Code, Conversation, Event, Status, Tag};
 use super::data::Data;
 use super::guard::Guard;
 use crate::endpoint::{Credentials, Endpoint, Security};
-use crate::error::{Error, excerpt};
+use crate::error::{Error, Kind, excerpt};
 use crate::limits::Limits;
 use crate::net::Transport;
 use crate::net::deflate::Deflate;
-use crate::net::meter::{Counters, Meter};
-use crate::net::network::{Connection, Internet, Network};
+use crate::net::meter::Counters;
+use crate::net::network::{Internet, Network, Reached, reach};
 use crate::net::tls::encrypt;
+use crate::stranger::what_else;
 
 impl Session {
     /// Connects and logs in.
@@ -53,14 +53,7 @@ impl Session {
         credentials: &Credentials,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let Connection { stream, is_local } =
-            network.connect(&endpoint.host, endpoint.port, limits.connect).await?;
-        let counters = Counters::default();
-        let metered = Meter::new(stream, counters.clone());
-        let transport: Box<dyn Transport> = match endpoint.security {
-            Security::Implicit => Box::new(with_limit(endpoint, limits, encrypt(endpoint, metered)).await?),
-            Security::StartTls | Security::Plain => Box::new(metered),
-        };
+        let Reached { transport, counters, is_local } = reach(network, endpoint, limits).await?;
         let compress = !is_local || limits.compress_loopback;
         Self::begin(transport, counters, endpoint, credentials, limits, compress).await
     }
@@ -182,22 +175,6 @@ impl Session {
     }
 }
 
-async fn with_limit<T>(
-    endpoint: &Endpoint,
-    limits: &Limits,
-    handshake: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    timeout(limits.connect, handshake).await.unwrap_or_else(|_| {
-        Err(Error::Tls {
-            host: endpoint.host.clone(),
-            problem: format!(
-                "the TLS handshake stalled for {} s; the port may speak plain text (tls = \"starttls\")",
-                limits.connect.as_secs()
-            ),
-        })
-    })
-}
-
 /// Whether these octets are the beginning of a greeting (RFC 9051 §7.1), or none at all: then the line
 /// broke, and the server is an IMAP server all the same.
 fn may_become_a_greeting(octets: &[u8]) -> bool {
@@ -309,11 +286,11 @@ impl<'a> Opening<'a> {
             return Err(Error::NoStartTls { host, how: format!("refused STARTTLS: {}", answer.refusal()) });
         }
         if !self.talk.is_clean() {
-            return Err(Error::Injected { host });
+            return Err(Error::Injected { host, command: "STARTTLS" });
         }
         let (last_tag, round_trips) = (self.talk.last_tag(), self.talk.round_trips());
         let (transport, counters, _) = self.talk.into_parts();
-        let stream = with_limit(self.endpoint, self.limits, encrypt(self.endpoint, transport)).await?;
+        let stream = encrypt(self.endpoint, transport, self.limits).await?;
         let guard = Guard::new(Box::new(stream), counters, self.limits, false);
         let talk = Conversation::new(guard, self.limits).after(last_tag, round_trips + 1);
         Ok(Self { talk, capabilities: None, ..self })
@@ -338,7 +315,8 @@ impl<'a> Opening<'a> {
         if status != Status::Ok {
             let refusal = answer.refusal();
             let hint = refusal.login_hint();
-            return Err(Error::Login { user: credentials.user.clone(), refusal, hint });
+            let kind = refusal.kind().unwrap_or(Kind::Credentials);
+            return Err(Error::Login { user: credentials.user.clone(), refusal, hint, kind });
         }
         self.learn(&answer);
         Ok(())
@@ -375,20 +353,6 @@ impl<'a> Opening<'a> {
             }
         }
     }
-}
-
-/// What the first bytes look like, if not like IMAP.
-fn what_else(first: &[u8]) -> &'static str {
-    let known: [(&[u8], &str); 7] = [
-        (b"+OK", " (a POP3 server: set protocol = \"pop3\", or another port)"),
-        (b"220", " (an SMTP or FTP server)"),
-        (b"HTTP/", " (a web server, or the login page of a guest network)"),
-        (b"<", " (a web server, or the login page of a guest network)"),
-        (b"SSH-", " (an SSH server)"),
-        (&[0x15, 0x03], " (it speaks TLS: set tls = \"implicit\")"),
-        (&[0x16, 0x03], " (it speaks TLS: set tls = \"implicit\")"),
-    ];
-    known.iter().find(|(start, _)| first.starts_with(start)).map_or("", |(_, hint)| hint)
 }
 
 #[cfg(test)]

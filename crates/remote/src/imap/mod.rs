@@ -29,7 +29,6 @@ mod guard;
 mod list;
 mod login;
 mod mailbox;
-pub(crate) mod refusal;
 mod rows;
 mod target;
 mod tokens;
@@ -46,7 +45,7 @@ pub(crate) mod doors {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
-pub(crate) mod script;
+mod script;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
@@ -57,15 +56,17 @@ pub use capabilities::Capabilities;
 pub use fetch::{Delivery, FetchRequest, FetchSink, Part};
 pub use list::Listed;
 pub use mailbox::{Examined, Since, Status};
-pub use refusal::Refusal;
 pub use rows::{FlagChange, Surveyed};
 pub use target::{
     AppendId, AppendStyle, Appended, Namespace, Outgoing, PermanentFlags, Quota, Selected, Target,
     sendable_date, sendable_flags,
 };
 
+pub use crate::refusal::Refusal;
+
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::net::meter::Traffic;
 use command::Command;
 use conversation::{Answer, Conversation, Event, Status as Outcome};
 use data::Data;
@@ -85,17 +86,6 @@ pub struct Session {
     content_ids: rows::ContentIds,
     /// Answers are due that nobody waits for: no more commands.
     given_up: bool,
-}
-
-/// Octets and round trips of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Octets from the server, on the wire.
-    pub received: u64,
-    /// Octets to the server, on the wire.
-    pub sent: u64,
-    /// Times that we asked while no other answer was due.
-    pub round_trips: u64,
 }
 
 impl Session {

@@ -8,6 +8,17 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Octets and round trips of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Octets from the server, on the wire.
+    pub received: u64,
+    /// Octets to the server, on the wire.
+    pub sent: u64,
+    /// Times that we asked while no other answer was due.
+    pub round_trips: u64,
+}
+
 /// The counts of one connection; clones count together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters(Arc<[AtomicU64; 2]>);

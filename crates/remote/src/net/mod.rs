@@ -1,5 +1,6 @@
-//! From a host name to a private stream of octets: addresses, TCP, TLS, counting, compression.
+//! From a host name to a private stream of octets: addresses, TCP, TLS, counting, compression, patience.
 
+pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod deflate;
 pub(crate) mod meter;

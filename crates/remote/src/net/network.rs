@@ -1,6 +1,6 @@
 //! Where connections come from: the network of this machine, or one that a test has made.
 //!
-//! Everything above it (TLS, the IMAP client, the engine) takes a [`Network`] as it takes a clock, so
+//! Everything above it (TLS, the clients, the engine) takes a [`Network`] as it takes a clock, so
 //! that whole lives of an account can be played against a server in the same process, without a
 //! socket, octet for octet the same each time.
 
@@ -10,7 +10,11 @@ use futures::future::BoxFuture;
 
 use super::Transport;
 use super::connect::connect;
+use super::meter::{Counters, Meter};
+use super::tls::encrypt;
+use crate::endpoint::{Endpoint, Security};
 use crate::error::Error;
+use crate::limits::Limits;
 
 /// What connections are made through.
 pub trait Network: Send + Sync {
@@ -32,6 +36,30 @@ pub struct Connection {
     pub stream: Box<dyn Transport>,
     /// Whether its other end is on this machine, where compression only costs time.
     pub is_local: bool,
+}
+
+/// A connection that is counted, and private if it is to be so from its first octet.
+pub(crate) struct Reached {
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) counters: Counters,
+    pub(crate) is_local: bool,
+}
+
+/// Connects to a server; with TLS where that comes first.
+pub(crate) async fn reach(
+    network: &dyn Network,
+    endpoint: &Endpoint,
+    limits: &Limits,
+) -> Result<Reached, Error> {
+    let Connection { stream, is_local } =
+        network.connect(&endpoint.host, endpoint.port, limits.connect).await?;
+    let counters = Counters::default();
+    let metered = Meter::new(stream, counters.clone());
+    let transport: Box<dyn Transport> = match endpoint.security {
+        Security::Implicit => Box::new(encrypt(endpoint, metered, limits).await?),
+        Security::StartTls | Security::Plain => Box::new(metered),
+    };
+    Ok(Reached { transport, counters, is_local })
 }
 
 /// The network of this machine: names are resolved, and TCP connections made, by its own means.

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -26,9 +27,26 @@ use tokio_rustls::rustls::{
 use super::Transport;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::limits::Limits;
 
-/// Speaks TLS as a client for `endpoint` over `transport`.
-pub(crate) async fn encrypt<T: Transport>(endpoint: &Endpoint, transport: T) -> Result<TlsStream<T>, Error> {
+/// Speaks TLS as a client for `endpoint` over `transport`, all within [`Limits::connect`].
+pub(crate) async fn encrypt<T: Transport>(
+    endpoint: &Endpoint,
+    transport: T,
+    limits: &Limits,
+) -> Result<TlsStream<T>, Error> {
+    timeout(limits.connect, shake_hands(endpoint, transport)).await.unwrap_or_else(|_| {
+        Err(Error::Tls {
+            host: endpoint.host.clone(),
+            problem: format!(
+                "the TLS handshake stalled for {} s; the port may speak plain text (tls = \"starttls\")",
+                limits.connect.as_secs()
+            ),
+        })
+    })
+}
+
+async fn shake_hands<T: Transport>(endpoint: &Endpoint, transport: T) -> Result<TlsStream<T>, Error> {
     let failed = |problem: String| Error::Tls { host: endpoint.host.clone(), problem };
     let config = configuration(endpoint).map_err(failed)?;
     let name = ServerName::try_from(endpoint.host.clone())

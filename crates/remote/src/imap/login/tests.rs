@@ -1,8 +1,7 @@
 //! How sessions come about, and how they do not.
 
-use super::super::script::World;
 use super::*;
-use crate::Kind;
+use crate::script::World;
 
 fn plain() -> World {
     World::new(Security::Plain)
@@ -181,7 +180,7 @@ async fn n07_what_is_not_imap_is_named_and_gets_no_password() {
         assert!(error.to_string().contains(shown), "{error}");
     }
     let endless = format!("S| {}", "x".repeat(50_000));
-    assert_eq!(world.fail(&endless).await.kind(), Kind::NotImap);
+    assert_eq!(world.fail(&endless).await.kind(), Kind::NotThisProtocol);
     assert_eq!(world.fail("").await.kind(), Kind::Network);
 }
 

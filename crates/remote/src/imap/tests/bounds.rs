@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::script::{World, talk_within};
+use super::super::script::talk_within;
 use super::*;
 use crate::imap::{Delivery, FetchRequest, FetchSink, Part, Refusal};
+use crate::script::World;
 use crate::{Error, Kind, Limits, Security};
 
 /// What becomes of a NOOP that is answered so.

@@ -319,7 +319,7 @@ async fn i36_a_server_is_told_who_we_are_before_a_mailbox_is_opened() {
 #[tokio::test]
 async fn s07_a_server_that_refers_us_elsewhere_is_not_obeyed() {
     // The one connection there is: whoever wants another one fails this test by a panic.
-    let error = crate::imap::script::World::new(crate::Security::Plain)
+    let error = crate::script::World::new(crate::Security::Plain)
         .fail(
             "S: * OK [CAPABILITY IMAP4rev1] hi
              C: r1 LOGIN \"me\" \"canary-\\\"p\\\\w\\\"-7431\"

@@ -6,7 +6,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::endpoint::Security;
-use crate::imap::script::Identity;
+use crate::script::Identity;
 
 fn endpoint(host: &str, authorities: &str) -> Endpoint {
     Endpoint {
@@ -22,7 +22,8 @@ fn endpoint(host: &str, authorities: &str) -> Endpoint {
 async fn problem(endpoint: &Endpoint, identity: &Identity) -> Option<String> {
     let (ours, theirs) = tokio::io::duplex(16 << 10);
     let acceptor = TlsAcceptor::from(Arc::clone(&identity.config));
-    let (encrypted, _) = tokio::join!(encrypt(endpoint, ours), acceptor.accept(theirs));
+    let limits = Limits::default();
+    let (encrypted, _) = tokio::join!(encrypt(endpoint, ours, &limits), acceptor.accept(theirs));
     match encrypted {
         Ok(_) => None,
         Err(Error::Tls { problem, .. }) => Some(problem),
@@ -131,7 +132,8 @@ async fn problem_with_answer(answer: &[u8]) -> String {
         theirs.write_all(answer).await.unwrap();
         theirs.shutdown().await.unwrap();
     };
-    let (encrypted, ()) = tokio::join!(encrypt(&endpoint, ours), peer);
+    let limits = Limits::default();
+    let (encrypted, ()) = tokio::join!(encrypt(&endpoint, ours, &limits), peer);
     match encrypted {
         Err(Error::Tls { problem, .. }) => problem,
         _ => panic!("no TLS server"),

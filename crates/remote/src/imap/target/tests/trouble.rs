@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::imap::script::World;
+use crate::script::World;
 use crate::{Error, Kind, Security};
 
 /// More than the script's connection holds at once.

@@ -1,4 +1,5 @@
-//! NO, BAD and BYE: what the server means by them (RFC 9051 §7.1, RFC 5530).
+//! NO, BAD, BYE and -ERR: what the server means by them (RFC 9051 §7.1, RFC 5530; RFC 2449 §8,
+//! RFC 3206).
 //!
 //! The response code decides where there is one; of the texts, only those that large providers are
 //! known to send in place of a code are read. What is neither is left to the caller, who knows what
@@ -14,7 +15,7 @@ use crate::error::Kind;
 /// A server's no, with its reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// The response code's first word in capitals, e.g. `AUTHENTICATIONFAILED`.
+    /// The response code's first word in capitals, e.g. `AUTHENTICATIONFAILED` or `SYS/TEMP`.
     pub code: Option<String>,
     /// The text for people, at most 500 characters; not escaped.
     pub text: String,
@@ -82,11 +83,14 @@ impl Refusal {
             return Some(Kind::Limit { wait: Some(wait) });
         }
         match self.code.as_deref() {
-            Some("AUTHENTICATIONFAILED" | "AUTHORIZATIONFAILED" | "EXPIRED" | "CONTACTADMIN") => {
+            Some("AUTHENTICATIONFAILED" | "AUTHORIZATIONFAILED" | "EXPIRED" | "CONTACTADMIN" | "AUTH") => {
                 return Some(Kind::Credentials);
             }
-            Some("LIMIT" | "OVERQUOTA" | "THROTTLED") => return Some(Kind::Limit { wait: None }),
-            Some("UNAVAILABLE" | "INUSE" | "SERVERBUG") => return Some(Kind::Network),
+            Some("LIMIT" | "OVERQUOTA" | "THROTTLED" | "IN-USE" | "LOGIN-DELAY") => {
+                return Some(Kind::Limit { wait: None });
+            }
+            Some("UNAVAILABLE" | "INUSE" | "SERVERBUG" | "SYS/TEMP") => return Some(Kind::Network),
+            Some("SYS/PERM") => return Some(Kind::Refused),
             Some(_) | None => {}
         }
         if has_any(&text, &LIMIT_TEXTS) {
@@ -167,6 +171,8 @@ impl Refusal {
             " (log in once with a browser and confirm that it was you)"
         } else if text.contains("imap") && (text.contains("disabled") || text.contains("not enabled")) {
             " (IMAP is switched off in the account's settings)"
+        } else if text.contains("pop") && (text.contains("disabled") || text.contains("not enabled")) {
+            " (POP3 is switched off in the account's settings)"
         } else {
             ""
         }
@@ -209,6 +215,11 @@ mod tests {
             (Some("UNAVAILABLE"), "Temporary authentication failure", Some(Kind::Network)),
             (Some("INUSE"), "Mailbox in use", Some(Kind::Network)),
             (Some("LIMIT"), "Too many", limit(None)),
+            (Some("IN-USE"), "Do you have another POP session running?", limit(None)),
+            (Some("LOGIN-DELAY"), "minimum time between mail checks violation", limit(None)),
+            (Some("SYS/TEMP"), "temporary problem", Some(Kind::Network)),
+            (Some("SYS/PERM"), "Your account is not enabled for POP access", Some(Kind::Refused)),
+            (Some("AUTH"), "Username and password not accepted.", Some(Kind::Credentials)),
             (None, "Account exceeded command or bandwidth limits. (Failure)", limit(None)),
             (Some("THROTTLED"), "Suggested Backoff Time: 299609 milliseconds", limit(Some(299_609))),
             (None, "Request is throttled. Suggested Backoff Time: 5 seconds", limit(Some(5_000))),
