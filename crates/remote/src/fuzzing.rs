@@ -3,8 +3,11 @@
 //! From the inside outwards: responses are cut out of octets ([`imap_frame`]), read ([`imap_data`],
 //! [`imap_line`]), inflated ([`imap_deflate`]); and a whole session, from the greeting to a fetch of
 //! bodies, is held with a server that says whatever the input says ([`imap_session`]); so is what a
-//! restore does, with an eye on what we say ([`imap_target`]). The server says it whatever it is asked,
-//! and then closes, so nothing here ever waits.
+//! restore does, with an eye on what we say ([`imap_target`]). POP3 has its own two laws ([`pop3_multiline`],
+//! [`pop3_conversation`]). The server says it whatever it is asked, and then closes, so nothing here ever
+//! waits.
+
+mod pop3;
 
 use std::collections::HashSet;
 use std::io;
@@ -28,6 +31,8 @@ use crate::limits::Limits;
 use crate::net::deflate::Deflate;
 use crate::net::meter::{Counters, Meter};
 
+pub use pop3::{pop3_conversation, pop3_multiline};
+
 /// Bounds that small inputs can reach.
 fn limits() -> Limits {
     Limits {
@@ -42,6 +47,14 @@ fn limits() -> Limits {
         flags: 8,
         changes: 8,
         refusals_in_a_row: 4,
+        capabilities: 8,
+        pipelined: 4,
+        octets_under_way: 2048,
+        whole: 600,
+        slice: 200,
+        message: 4096,
+        header: 256,
+        drained: 128,
         ..Limits::default()
     }
 }

@@ -6,7 +6,6 @@
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use message::escape::escape_bytes;
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
@@ -204,7 +203,7 @@ fn with_reason(reply: Reply, reason: &[u8]) -> Reply {
     const LONGEST: usize = 400;
     match (reply, STANDARD.decode_to_vec(&reason[..reason.len().min(LONGEST)])) {
         (Reply::Err { mut refusal, number }, Ok(decoded)) if !decoded.is_empty() => {
-            refusal.text = format!("{} ({})", refusal.text, escape_bytes(&decoded));
+            refusal.text = format!("{} ({})", refusal.text, String::from_utf8_lossy(&decoded));
             Reply::Err { refusal, number }
         }
         (reply, _) => reply,

@@ -75,7 +75,11 @@ impl Capabilities {
             "USER" => self.user = true,
             "UTF8" => self.utf8 = true,
             "LANG" => self.lang = true,
-            "SASL" => self.mechanisms.extend(words.map(str::to_ascii_uppercase)),
+            "SASL" => {
+                let names = words.filter(|word| is_mechanism(word)).map(str::to_ascii_uppercase);
+                self.mechanisms.extend(names);
+                self.mechanisms.truncate(MOST_MECHANISMS);
+            }
             "EXPIRE" => self.expire = words.next().and_then(expire),
             "LOGIN-DELAY" => {
                 self.login_delay = words.next().and_then(|word| word.parse().ok()).map(Duration::from_secs);
@@ -101,6 +105,14 @@ impl Capabilities {
         let logins: Vec<String> = user.into_iter().chain(sasl).collect();
         if logins.is_empty() { "nothing".to_owned() } else { logins.join(", ") }
     }
+}
+
+/// More are not kept: the registry has some fifty.
+const MOST_MECHANISMS: usize = 64;
+
+/// What a mechanism may be called (RFC 4422 §3.1), in letters of either size.
+fn is_mechanism(word: &str) -> bool {
+    word.len() <= 20 && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
 }
 
 fn expire(word: &str) -> Option<Expire> {
@@ -151,6 +163,7 @@ mod tests {
             "EXPIRE soon",
             "LOGIN-DELAY -3",
             "SASL",
+            "SASL PL\u{7f}AIN",
             "\u{1b}[2J",
             "XTOP",
             "X-UIDL 5",

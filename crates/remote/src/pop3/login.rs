@@ -69,7 +69,6 @@ impl Session {
         auth: Auth,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        auth::check(credentials)?;
         let Reached { transport, counters, .. } = reach(network, endpoint, limits).await?;
         Self::begin(transport, counters, endpoint, credentials, auth, limits).await
     }

@@ -29,6 +29,12 @@ mod retrieve;
 mod transfer;
 mod wire;
 
+/// What the fuzz targets need of the private modules.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod doors {
+    pub(crate) use super::multiline::trial::{read, stuffed};
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod script;

@@ -112,15 +112,13 @@ impl Multiline {
     }
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use proptest::prelude::*;
-
+/// Streams that are read in portions, for tests and fuzz targets.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod trial {
     use super::*;
 
     /// What comes of a stream in portions, taken in parts of at least `part` octets; and what is left.
-    fn read(stream: &[u8], portion: usize, part: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn read(stream: &[u8], portion: usize, part: usize) -> Option<(Vec<u8>, Vec<u8>)> {
         let (mut buffer, mut multiline, mut text) = (BytesMut::new(), Multiline::default(), Vec::new());
         let mut portions = stream.chunks(portion.max(1));
         for octets in portions.by_ref() {
@@ -142,7 +140,7 @@ mod tests {
     }
 
     /// A message as a right server sends it.
-    fn stuffed(message: &[u8]) -> Vec<u8> {
+    pub(crate) fn stuffed(message: &[u8]) -> Vec<u8> {
         let mut sent = Vec::new();
         for (index, octet) in message.iter().enumerate() {
             if *octet == b'.' && (index == 0 || message[..index].ends_with(b"\r\n")) {
@@ -153,6 +151,15 @@ mod tests {
         sent.extend_from_slice(b".\r\n");
         sent
     }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::trial::{read, stuffed};
+    use super::*;
 
     #[test]
     fn p13_only_a_dot_between_two_crlf_ends_a_message() {
