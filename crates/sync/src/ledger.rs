@@ -5,7 +5,7 @@
 //! archive has on disk. The JSON form is a contract (docs/json.md).
 
 use archive::EpochId;
-use message::UidSet;
+use message::{Uid, UidSet};
 use serde::Serialize;
 
 /// How a run ended.
@@ -180,10 +180,22 @@ pub struct Listing {
 /// A message that is not in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// Its UID.
-    pub uid: u32,
+    /// Its UID. With POP3 it is the archive's own; a message that the server gives no name has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Its UIDL, where the server has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uidl: Option<String>,
     /// Why it is not.
     pub why: String,
+}
+
+impl Item {
+    /// A message by its UID.
+    #[must_use]
+    pub fn new(uid: Uid, why: String) -> Self {
+        Self { uid: Some(uid.get()), uidl: None, why }
+    }
 }
 
 impl FolderLedger {
@@ -250,7 +262,7 @@ mod tests {
         let whole = FolderLedger { on_server: 3, archived: 3, ..FolderLedger::new("INBOX".into()) };
         assert!(whole.is_whole());
         assert!(!FolderLedger { archived: 2, ..whole.clone() }.is_whole());
-        let named = Item { uid: 7, why: "NO".into() };
+        let named = Item { uid: Some(7), uidl: None, why: "NO".into() };
         assert!(!FolderLedger { failed: vec![named], ..whole.clone() }.is_whole());
         assert!(!FolderLedger { error: Some("not openable".into()), ..whole }.is_whole());
     }

@@ -32,6 +32,8 @@ pub struct Overview {
     /// The unique-ids, ascending by number and at most one for each; there may be fewer than messages.
     /// `None`: the server has none, or none were wanted.
     pub uidls: Option<Vec<(Number, Uidl)>>,
+    /// UIDL names messages beyond STAT's count: one of the two is not true.
+    pub beyond: bool,
 }
 
 impl Session {
@@ -53,7 +55,7 @@ impl Session {
         }
         let stat = self.read_stat().await;
         if !want_uidls || (stat.is_err() && !together) {
-            return stat.map(|stat| Overview { stat, uidls: None });
+            return stat.map(|stat| Overview { stat, uidls: None, beyond: false });
         }
         if !together {
             self.wire.send(&[Command::new("UIDL")]).await?;
@@ -62,7 +64,9 @@ impl Session {
             Reply::Ok(_) => Some(self.read_listing(listing::uidl).await?),
             _ => None,
         };
-        stat.map(|stat| Overview { stat, uidls })
+        let beyond = uidls.as_ref().is_some_and(|(_, beyond)| *beyond);
+        let uidls = uidls.map(|(uidls, _)| uidls);
+        stat.map(|stat| Overview { stat, uidls, beyond })
     }
 
     /// STAT: also at the end, as the server's word on how much there is.
@@ -103,23 +107,26 @@ impl Session {
         self.enter()?;
         let sizes = match self.wire.ask(Command::new("LIST")).await {
             Ok(Reply::Err { refusal, .. }) => Err(Error::Refused { command: "LIST".to_owned(), refusal }),
-            Ok(_) => self.read_listing(listing::size).await,
+            Ok(_) => self.read_listing(listing::size).await.map(|(sizes, _)| sizes),
             Err(error) => Err(error),
         };
         self.leave(sizes)
     }
 
-    /// The lines of a listing, of messages that there are.
+    /// The lines of a listing, of messages that there are; and whether it names others as well.
     async fn read_listing<T: PartialEq>(
         &mut self,
         read: impl Fn(&[u8]) -> Option<(u32, T)>,
-    ) -> Result<Vec<(Number, T)>, Error> {
+    ) -> Result<(Vec<(Number, T)>, bool), Error> {
         let messages = self.stat.map_or(0, |stat| stat.messages);
         let mut entries = Vec::new();
-        let mut passed_over = 0u64;
-        let each = |line: &[u8]| match read(line).filter(|(number, _)| (1..=messages).contains(number)) {
-            Some(entry) => entries.push(entry),
-            None => passed_over += 1,
+        let (mut passed_over, mut beyond) = (0u64, false);
+        let each = |line: &[u8]| match read(line) {
+            Some(entry) if (1..=messages).contains(&entry.0) => entries.push(entry),
+            other => {
+                passed_over += 1;
+                beyond |= other.is_some_and(|(number, _)| number > messages);
+            }
         };
         self.wire.listing(self.limits.responses, each).await?;
         if passed_over > 0 {
@@ -127,7 +134,7 @@ impl Session {
         }
         let id = self.id;
         let entries = listing::settled(entries).into_iter();
-        Ok(entries.map(|(number, said)| (id.number(number), said)).collect())
+        Ok((entries.map(|(number, said)| (id.number(number), said)).collect(), beyond))
     }
 
     /// UIDL for single messages; `None` for those of which the server does not tell it.

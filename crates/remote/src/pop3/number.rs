@@ -3,6 +3,7 @@
 //! Numbers are given anew in each session. Whoever keeps one and uses it in another fetches another
 //! message, so a number knows its session, and only that session takes it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
@@ -43,5 +44,11 @@ impl Number {
     #[must_use]
     pub fn get(self) -> u32 {
         self.number
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number.fmt(f)
     }
 }

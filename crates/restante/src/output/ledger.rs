@@ -97,7 +97,12 @@ fn write_words(out: &mut impl Write, run: &Ledger) -> io::Result<()> {
 
 fn write_items(out: &mut impl Write, what: &str, items: &[Item]) -> io::Result<()> {
     for item in items.iter().take(MAX_ITEMS) {
-        writeln!(out, "{what}: UID {}: {}", item.uid, escape(&item.why))?;
+        let name = match (&item.uidl, item.uid) {
+            (Some(uidl), _) => format!("UIDL {}: ", escape(uidl)),
+            (None, Some(uid)) => format!("UID {uid}: "),
+            (None, None) => String::new(),
+        };
+        writeln!(out, "{what}: {name}{}", escape(&item.why))?;
     }
     match items.len().saturating_sub(MAX_ITEMS) {
         0 => Ok(()),
@@ -139,7 +144,7 @@ mod tests {
     }
 
     fn item(uid: u32) -> Item {
-        Item { uid, why: "NO [SERVERBUG]".into() }
+        Item { uid: Some(uid), uidl: None, why: "NO [SERVERBUG]".into() }
     }
 
     #[test]
@@ -200,8 +205,8 @@ mod tests {
         let evil = "\u{1b}[2J\r\nforged\u{202e}";
         let folder = FolderLedger {
             error: Some(evil.into()),
-            failed: vec![Item { uid: 1, why: evil.into() }],
-            skipped: vec![Item { uid: 2, why: evil.into() }],
+            failed: vec![Item { uid: Some(1), uidl: None, why: evil.into() }],
+            skipped: vec![Item { uid: None, uidl: Some(evil.into()), why: evil.into() }],
             ..FolderLedger::new(evil.into())
         };
         let mut run = ledger(Outcome::Failed, vec![folder]);

@@ -7,15 +7,15 @@
 //! server that says that we ask too much is given time, and then asked for one thing at a time.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use archive::{EpochId, MailboxId, MailboxInfo, MailboxSeen, RunInfo};
 use message::{MailboxName, Uid, UidSet};
+use remote::Kind;
 use remote::imap::{Listed, Session, Status};
-use remote::{Endpoint, Kind, Security};
 
 use super::copies::Copies;
+use super::cuts::Cuts;
 use super::folder::{self, FolderState};
 use super::peek::Peek;
 use super::{Context, RunError};
@@ -25,23 +25,12 @@ use crate::past::Past;
 use crate::plan::ServerState;
 use crate::recheck;
 use crate::renames::{self, Fresh, Lost};
-use crate::retry::Cause;
 
 /// What the ledger says of a folder while it is worked on.
-const UNFINISHED: &str = "not finished in this run";
+pub(super) const UNFINISHED: &str = "not finished in this run";
 
 /// Pulls every wanted folder. The ledger is filled as far as the run comes.
-pub(super) async fn pull(context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
-    let limit = context.job.limits.patience.run;
-    let work = pull_all(context, ledger);
-    // Within the run nothing waits for ever; this is for a server that is merely slow without end.
-    tokio::time::timeout(limit, work).await.unwrap_or(Err(RunError::TimeUp(limit)))
-}
-
-async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
-    if is_plain_and_remote(&context.job.endpoint) {
-        ledger.warnings.push("the connection is not encrypted (allow_plaintext)".to_owned());
-    }
+pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
     let mut line = Line::default();
     let listed = loop {
         let session = line.connect(&context).await?;
@@ -80,7 +69,7 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
         to_prove: if sum == 0 { 0 } else { (sum / 100).max(20) },
         peek: Peek::default(),
         copies: Copies::default(),
-        before: finished_before.iter().find(|run| run.id != context.run && is_done(run)).map(Before::new),
+        before: Before::find(&context, &finished_before),
     };
     follow_renames(&context, &mut line, &wanted, &listed_names, &mut state, ledger).await?;
     record_unseen(&context, &listed_names, &mut state, ledger).await?;
@@ -118,12 +107,6 @@ async fn pull_all(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), R
     context.pipeline.commit().await
 }
 
-fn is_plain_and_remote(endpoint: &Endpoint) -> bool {
-    let loopback =
-        endpoint.host.parse().map_or(endpoint.host == "localhost", |address: IpAddr| address.is_loopback());
-    endpoint.security == Security::Plain && !loopback
-}
-
 /// What the archive knows of the account, and what this run may do with it.
 pub(super) struct AccountState {
     pub(super) known: HashMap<MailboxName, MailboxInfo>,
@@ -146,22 +129,35 @@ pub(super) struct AccountState {
 impl AccountState {
     /// Whether this mailbox is to be looked at in full in this run.
     pub(super) fn is_recheck_due(&self, context: &Context<'_>, mailbox: &MailboxName) -> bool {
-        let before = self.before.as_ref();
-        let left_open = before.is_some_and(|before| before.left_open.contains(&mailbox.text()));
-        let before_ms = before.map(|before| before.started_ms);
-        let every = context.job.limits.recheck;
-        recheck::is_due(mailbox, before_ms, context.started_ms, every) || left_open && !every.is_zero()
+        Before::is_recheck_due(self.before.as_ref(), context, mailbox)
     }
 }
 
 /// An earlier run.
-struct Before {
+pub(super) struct Before {
     started_ms: i64,
     /// Folders that it did not complete.
     left_open: HashSet<String>,
 }
 
 impl Before {
+    /// The newest of these runs that got as far as the folders, besides this one.
+    pub(super) fn find(context: &Context<'_>, runs: &[RunInfo]) -> Option<Self> {
+        runs.iter().find(|run| run.id != context.run && is_done(run)).map(Self::new)
+    }
+
+    /// Whether a mailbox is to be looked at in full, when this was the run before.
+    pub(super) fn is_recheck_due(
+        before: Option<&Self>,
+        context: &Context<'_>,
+        mailbox: &MailboxName,
+    ) -> bool {
+        let left_open = before.is_some_and(|before| before.left_open.contains(&mailbox.text()));
+        let before_ms = before.map(|before| before.started_ms);
+        let every = context.job.limits.recheck;
+        recheck::is_due(mailbox, before_ms, context.started_ms, every) || left_open && !every.is_zero()
+    }
+
     fn new(run: &RunInfo) -> Self {
         let ledger: serde_json::Value =
             run.ledger_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
@@ -173,7 +169,7 @@ impl Before {
     }
 }
 
-fn is_done(run: &RunInfo) -> bool {
+pub(super) fn is_done(run: &RunInfo) -> bool {
     run.outcome.as_deref().is_some_and(|word| word != "failed")
 }
 
@@ -225,7 +221,7 @@ fn shows_copies(folder: &Listed) -> bool {
     matches!(folder.special_use.as_deref(), Some("\\All" | "\\Flagged" | "\\Important"))
 }
 
-fn unreached(name: &MailboxName) -> FolderLedger {
+pub(super) fn unreached(name: &MailboxName) -> FolderLedger {
     FolderLedger { error: Some("not reached in this run".to_owned()), ..FolderLedger::new(name.text()) }
 }
 
@@ -258,7 +254,7 @@ async fn one_folder(
         };
         let RunError::Remote(error) = error else { return Err(error) };
         if folder.delivered > delivered_before {
-            line.fruitless_cuts = 0;
+            line.cuts.forgive();
         }
         if error.kind() == Kind::Refused {
             entry.error = Some(error.to_string());
@@ -439,11 +435,9 @@ async fn record_structure(context: &Context<'_>, structure: Vec<Listed>) -> Resu
 #[derive(Default)]
 struct Line {
     session: Option<Session>,
-    fruitless_cuts: u32,
+    cuts: Cuts,
     /// Some folder shows messages of other folders: it is worth while to ask for ids of their content.
     shows_copies: bool,
-    /// The server has asked us to slow down: one command at a time for the rest of the run.
-    throttled: bool,
 }
 
 impl Line {
@@ -451,7 +445,7 @@ impl Line {
         while self.session.is_none() {
             let job = context.job;
             let mut limits = job.limits.remote.clone();
-            if self.throttled {
+            if self.cuts.throttled() {
                 limits.commands_in_flight = 1;
             }
             let network = context.surroundings.network;
@@ -476,27 +470,10 @@ impl Line {
         self.cut_shared(context, Arc::new(error)).await
     }
 
-    /// Drops the connection and waits before the next one, or gives the error back when waiting is
-    /// no use: it is not a matter of time, or patience has ended.
+    /// Drops the connection and waits before the next one, or gives the error back.
     async fn cut_shared(&mut self, context: &Context<'_>, error: Arc<remote::Error>) -> Result<(), RunError> {
         self.session = None;
-        self.fruitless_cuts += 1;
-        let cause = match error.kind() {
-            Kind::Limit { wait } => Cause::Throttled(wait),
-            Kind::Network | Kind::Protocol => Cause::Broken,
-            _ => return Err(RunError::Remote(error)),
-        };
-        self.throttled |= matches!(cause, Cause::Throttled(_));
-        let jitter = context.surroundings.dice.throw();
-        let Some(pause) = context.job.limits.patience.pause(self.fruitless_cuts, cause, jitter) else {
-            return Err(RunError::Remote(error));
-        };
-        tracing::warn!(account = %context.job.account, %error, pause_ms = pause.as_millis(), "connection lost; trying again");
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(pause) => Ok(()),
-            () = context.stop.wait() => Err(RunError::Stopped),
-        }
+        self.cuts.wait(context, error).await
     }
 
     /// The server has promised to show all messages of a mailbox.

@@ -274,6 +274,7 @@ fn arrived(wanted: &Wanted, message: &Surveyed, flags: Option<Flags>, date: Opti
         flags: flags.unwrap_or_else(|| message.flags.clone()),
         internal_date: date.unwrap_or_else(|| message.internal_date.clone()),
         proves: wanted.prove,
+        nameless: None,
     }
 }
 

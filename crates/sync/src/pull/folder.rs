@@ -229,7 +229,8 @@ pub(super) async fn pull(
         };
         note_listing(entry, &held, &server);
     }
-    end_leftovers(context, folder, entry, &held).await?;
+    let what = ("it has another UIDVALIDITY", folder.loss_was_told);
+    end_leftovers(context, what, entry, held.epoch, &held.leftovers).await?;
     name_what_is_missing(context, folder, entry, &held, &server).await?;
     entry.on_server = exists;
     entry.archived = held.uids.intersection(&server).len();
@@ -507,18 +508,20 @@ async fn catch_up(
 /// The messages of former epochs end, now that those that are still there lie in the present one. When
 /// many are not, the account may have been replaced by another, or a wrong server answered (L2): then
 /// they end only when the next run finds the same.
-async fn end_leftovers(
+pub(super) async fn end_leftovers(
     context: &Context<'_>,
-    folder: &FolderState<'_>,
+    (what, loss_was_told): (&str, bool),
     entry: &mut FolderLedger,
-    held: &Held,
+    epoch: EpochId,
+    leftovers: &[EpochId],
 ) -> Result<(), RunError> {
-    if held.leftovers.is_empty() {
+    if leftovers.is_empty() {
         return Ok(());
     }
     // The archive answers as of the last commit.
     context.pipeline.commit().await?;
-    let (epoch, leftovers) = (held.epoch, held.leftovers.clone());
+    let leftovers = leftovers.to_vec();
+    let ends = leftovers.clone();
     let count = context.pipeline.ask(move |writer| {
         let (mut before, mut missing) = (0, 0);
         for &leftover in &leftovers {
@@ -528,20 +531,19 @@ async fn end_leftovers(
         Ok((before, missing))
     });
     let (before, missing) = count.await?;
-    if context.job.limits.watchdog.is_suspicious(before, missing) && !folder.loss_was_told {
+    if context.job.limits.watchdog.is_suspicious(before, missing) && !loss_was_told {
         entry.unconfirmed = missing;
         entry.vanished += missing;
         entry.notices.push(format!(
-            "it has another UIDVALIDITY, and {missing} of {before} messages are not in it any more; they count \
+            "{what}, and {missing} of {before} messages are not in it any more; they count \
              as gone when the next run finds the same"
         ));
         return Ok(());
     }
-    entry.vanished += if folder.loss_was_told { 0 } else { missing };
-    let leftovers = held.leftovers.clone();
+    entry.vanished += if loss_was_told { 0 } else { missing };
     let end = context
         .pipeline
-        .ask(move |writer| leftovers.into_iter().try_for_each(|leftover| writer.end_epoch(leftover)));
+        .ask(move |writer| ends.into_iter().try_for_each(|leftover| writer.end_epoch(leftover)));
     end.await
 }
 
@@ -590,10 +592,10 @@ async fn note_failure(
     uid: Uid,
     why: String,
 ) -> Result<(), RunError> {
-    if entry.failed.iter().any(|item| item.uid == uid.get()) {
+    if entry.failed.iter().any(|item| item.uid == Some(uid.get())) {
         return Ok(());
     }
-    entry.failed.push(Item { uid: uid.get(), why: why.clone() });
+    entry.failed.push(Item::new(uid, why.clone()));
     context.pipeline.ask(move |writer| writer.trouble(epoch, uid, &why)).await
 }
 
@@ -610,10 +612,10 @@ async fn name_what_is_missing(
     // fetched since is no failure.
     let is_missing = |item: &Item| {
         let fetched = |uid| folder.left_unread.contains(uid) && held.uids.contains(uid);
-        Uid::new(item.uid).is_none_or(|uid| server.contains(uid) && !fetched(uid))
+        item.uid.and_then(Uid::new).is_none_or(|uid| server.contains(uid) && !fetched(uid))
     };
     entry.failed.retain(is_missing);
-    let named: HashSet<u32> = entry.failed.iter().map(|item| item.uid).collect();
+    let named: HashSet<u32> = entry.failed.iter().filter_map(|item| item.uid).collect();
     let troubles: HashMap<Uid, &TroubleInfo> =
         held.troubles.iter().map(|trouble| (trouble.uid, trouble)).collect();
     for uid in missing.iter() {
@@ -626,7 +628,7 @@ async fn name_what_is_missing(
         } else if let Some(trouble) = trouble {
             let why =
                 format!("failed in {} runs, will be tried again later: {}", trouble.attempts, trouble.reason);
-            entry.skipped.push(Item { uid: uid.get(), why });
+            entry.skipped.push(Item::new(uid, why));
         } else {
             note_failure(
                 context,
@@ -664,7 +666,7 @@ async fn harmless(
         let may = folder.peek.may_fetch(message);
         if !may && !folder.left_unread.contains(message.uid) {
             folder.left_unread.insert(message.uid);
-            entry.failed.push(Item { uid: message.uid.get(), why: peek::WHY_LEFT.to_owned() });
+            entry.failed.push(Item::new(message.uid, peek::WHY_LEFT.to_owned()));
         }
         may
     });

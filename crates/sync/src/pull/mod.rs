@@ -2,7 +2,8 @@
 //!
 //! [`pull`] is the door. Inside, `account` goes through the folders and survives cut connections,
 //! `folder` brings one mailbox up to date, `fetch` brings messages, `recognise` spares those that
-//! the archive has under another UID, and `pipeline` carries the bytes to the archive.
+//! the archive has under another UID, and `pipeline` carries the bytes to the archive. `pop3` is the
+//! same for an account that is pulled over POP3.
 //!
 //! The rule that must never break: a ledger says `ok` only when, in every wanted folder, the count
 //! that the server gave at the end equals the number of those messages that the archive has on disk.
@@ -10,11 +11,13 @@
 mod account;
 mod compare;
 mod copies;
+mod cuts;
 mod fetch;
 mod folder;
 mod judge;
 mod peek;
 mod pipeline;
+mod pop3;
 mod prove;
 mod recognise;
 mod revive;
@@ -190,6 +193,15 @@ impl Context<'_> {
             _ => Ok(()),
         }
     }
+
+    /// A pause, unless somebody asks the run to end.
+    async fn sleep(&self, pause: Duration) -> Result<(), RunError> {
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.stop.wait() => Err(RunError::Stopped),
+        }
+    }
 }
 
 /// Runs the job to its end, whatever happens on the way: what failed is in the ledger, and what was
@@ -258,7 +270,7 @@ fn run(
     let result = desk.has_room().and_then(|()| {
         std::thread::scope(|scope| {
             let splitter = scope.spawn(move || splitter.run());
-            let engine = scope.spawn(|| on_a_runtime(time, account::pull(context, ledger)));
+            let engine = scope.spawn(|| on_a_runtime(time, pull_over(context, ledger)));
             desk.run(&tasks);
             both(engine.join(), splitter.join())
         })
@@ -284,6 +296,22 @@ fn run(
     writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json).map_err(from_archive)?;
     writer.commit().map_err(from_archive)?;
     Ok(())
+}
+
+/// Speaks the account's protocol, for as long as a run may take.
+async fn pull_over(context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
+    if context.job.endpoint.is_plain_and_remote() {
+        ledger.warnings.push("the connection is not encrypted (allow_plaintext)".to_owned());
+    }
+    let limit = context.job.limits.patience.run;
+    let work = async {
+        match context.job.protocol {
+            Protocol::Imap => account::pull(context, ledger).await,
+            Protocol::Pop3(options) => pop3::pull(context, options, ledger).await,
+        }
+    };
+    // Within the run nothing waits for ever; this is for a server that is merely slow without end.
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(RunError::TimeUp(limit)))
 }
 
 /// A longer ledger is journalled without its whole folders, for a record of the journal has its bound.
@@ -371,6 +399,9 @@ fn on_a_runtime<R>(time: Time, work: impl Future<Output = Result<R, RunError>>) 
 /// # Errors
 /// Why the server cannot be used as configured.
 pub async fn probe(job: &Job) -> Result<Vec<String>, remote::Error> {
+    if let Protocol::Pop3(options) = job.protocol {
+        return pop3::probe(job, options).await;
+    }
     let mut session = Session::open(&job.endpoint, &job.credentials, &job.limits.remote).await?;
     let listed = session.list().await?;
     session.logout().await;

@@ -22,6 +22,7 @@ use message::{Flags, InternalDate, Uid, UidSet};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::RunError;
+use super::pop3::pool::{Place, Pool};
 use crate::surroundings::{Clock, Time};
 
 /// Octets of messages between the wire and the archive. A larger message waits until it is alone.
@@ -48,6 +49,9 @@ pub(crate) struct Arrived {
     pub(crate) internal_date: InternalDate,
     /// Whether it was fetched only to prove a match by header.
     pub(crate) proves: bool,
+    /// The server has no name for it: where it lies is found by its content, and `uid` only stands
+    /// in for one while it is on its way.
+    pub(crate) nameless: Option<Arc<Pool>>,
 }
 
 /// A share of the budget, given back when dropped.
@@ -253,9 +257,16 @@ impl<'a> Desk<'a> {
 
     fn store(&mut self, arrived: Arrived, message: &SplitMessage, pieces: Vec<Piece>, share: Option<Share>) {
         self.put(pieces, share);
-        let Arrived { epoch, uid, flags, internal_date, proves } = arrived;
+        let Arrived { epoch, uid, flags, internal_date, proves, nameless } = arrived;
         let _ = self.attempt(|writer| {
             writer.put_message(message)?;
+            let uid = match nameless {
+                Some(pool) => match pool.place_of(writer, epoch, uid, message.key)? {
+                    Place::New(uid) => uid,
+                    Place::Held(uid) => return writer.proven(epoch, &UidSet::from_iter([uid])),
+                },
+                None => uid,
+            };
             if proves && writer.view().placement(epoch, uid)?.is_some_and(|held| held.message == message.key)
             {
                 return writer.proven(epoch, &UidSet::from_iter([uid]));

@@ -82,7 +82,7 @@ fn l05_a_reused_uid_whose_message_fails_is_named_and_fetched_later() {
     let refuse = Fault::new(Trigger::Body(55), Effect::No("backend unavailable".into()));
     let ledger = world.pull_with([refuse]);
     assert_eq!(ledger.outcome, Outcome::Partial);
-    assert_eq!(ledger.folders[0].failed.iter().map(|item| item.uid).collect::<Vec<_>>(), [55]);
+    assert_eq!(ledger.folders[0].failed.iter().filter_map(|item| item.uid).collect::<Vec<_>>(), [55]);
     let (ledger, _) = world.pull(Behaviour::modern());
     world.assert_whole(&ledger);
 }
