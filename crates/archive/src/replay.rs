@@ -312,7 +312,7 @@ impl<'r> Replay<'r> {
                 return self.apply_pending();
             }
             match event {
-                Event::Commit(commit) => self.commit(file, &reader, commit)?,
+                Event::Commit(commit) => self.commit((file, standing), &reader, commit)?,
                 Event::Damage { bytes, what } => self.doubt(file, bytes, DamageKind::Bytes, what),
                 Event::End { frames, last_frame_end, torn } => {
                     let claimed = claim.map(|(_, base)| base);
@@ -341,9 +341,15 @@ impl<'r> Replay<'r> {
         }
     }
 
-    fn commit(&mut self, file: &PackFile, reader: &PackReader, commit: FoundCommit) -> Result<()> {
+    fn commit(
+        &mut self,
+        (file, standing): (&PackFile, Standing),
+        reader: &PackReader,
+        commit: FoundCommit,
+    ) -> Result<()> {
         let number = commit.fields.number;
-        if self.until.is_some_and(|until| number > until) {
+        // Behind a pack that was passed over the numbers go on from an earlier one.
+        if standing != Standing::Passed && self.until.is_some_and(|until| number > until) {
             self.stopped = true;
             return Ok(());
         }

@@ -130,11 +130,20 @@ impl PackFiles {
         let mut known = Cow::Borrowed(known);
         let mut path = self.dir.join(&*known.name);
         let mut file = self.disk.open(&path, Access::Read).doing("open", &path)?;
-        if known.header == Header::Unread && wrong_pack(&*file, pack) {
-            // The name lies. Some other file may be the pack.
-            known = Cow::Owned(self.look_everywhere(pack)?.ok_or_else(missing)?);
-            path = self.dir.join(&*known.name);
-            file = self.disk.open(&path, Access::Read).doing("open", &path)?;
+        if known.header == Header::Unread {
+            let says = named_by_header(&*file);
+            if says != Some(pack) {
+                // The name may lie, and some other file be the pack.
+                match self.look_everywhere(pack)? {
+                    Some(other) => {
+                        path = self.dir.join(&*other.name);
+                        file = self.disk.open(&path, Access::Read).doing("open", &path)?;
+                        known = Cow::Owned(other);
+                    }
+                    None if says.is_some() => return Err(missing()),
+                    None => {}
+                }
+            }
         }
         let reader = PackReader::new(pack, known.name.clone(), file, FrameKey::new(self.archive, pack));
         if open.len() >= OPEN_FILES {
@@ -191,11 +200,11 @@ fn is_given(file: &dyn DiskFile, length: u64) -> bool {
     true
 }
 
-/// Whether the header is whole and says that the file is another pack: a name that was moved to it.
-fn wrong_pack(file: &dyn DiskFile, pack: PackId) -> bool {
+/// Which pack the file is by its header, if that is whole.
+fn named_by_header(file: &dyn DiskFile) -> Option<PackId> {
     let mut bytes = [0; PACK_HEADER_BYTES];
     let read = read_exact_at(file, &mut bytes, 0).unwrap_or(false);
-    read && PackHeader::decode(&bytes).is_ok_and(|header| header.pack != pack)
+    PackHeader::decode(&bytes).ok().filter(|_| read).map(|header| header.pack)
 }
 
 fn identify(

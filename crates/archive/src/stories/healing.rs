@@ -80,6 +80,41 @@ fn d12_a_damaged_commit_before_a_pack_that_is_put_aside_goes_on_to_count() {
 }
 
 #[test]
+fn d12_a_torn_last_commit_behind_a_pack_that_was_cut_does_not_hide_what_is_written_later() {
+    let (whole, _) = lived();
+    let packs = whole.packs();
+    let [.., cut, last] = &packs[..] else { panic!("{packs:?}") };
+    let world = copy_of(&whole, false);
+    // Several commits are gone with the end of a pack; the one in the last pack is not whole.
+    let bytes = world.disk.read(cut);
+    let is_commit = |at: &usize| bytes[*at..].starts_with(&MAGIC) && bytes[at + 4] == 3;
+    let commit = (128..bytes.len() - 80).filter(is_commit).nth(2).unwrap();
+    world.disk.write(cut, &bytes[..commit + 80 + 96 + 20]);
+    let mut bytes = world.disk.read(last);
+    bytes[181] ^= 1;
+    world.disk.write(last, &bytes);
+    // Its number is below that of the commit that is not whole.
+    let repaired = repair_it(&world).commit;
+    let after = verify_all(&world);
+    assert!(after.is_whole() && after.catalogue == CatalogueFinding::Ok, "{after:?}");
+    assert_eq!(Some(after.last_commit), repaired);
+    assert_eq!(after.last_commit, world.reader().view().last_commit().unwrap());
+}
+
+#[test]
+fn d13_a_pack_whose_name_went_to_one_with_a_damaged_header_is_read_where_it_is() {
+    let (world, _) = lived();
+    let packs = world.packs();
+    let [_, first, .., second, _] = &packs[..] else { panic!("{packs:?}") };
+    let (whole, mut damaged) = (world.disk.read(first), world.disk.read(second));
+    damaged[50] ^= 1;
+    world.disk.write(second, &whole);
+    world.disk.write(first, &damaged);
+    let report = repair_it(&world);
+    assert_eq!(unreadable(world.reader().view()), places(&report.lost));
+}
+
+#[test]
 fn d11_an_attachment_that_comes_back_with_one_message_heals_the_others() {
     let (world, server) = lived();
     // Mail 3 has vanished, and no other has its text. Mail 6 has too; its attachment is that of mail 9.

@@ -102,7 +102,8 @@ pub(super) fn lived() -> (World, Server) {
     (world, now)
 }
 
-/// Some of the same mail had by POP3 as well: named in one commit, placed in the next.
+/// Some of the same mail had by POP3 as well: named in one commit, placed in the next. Its UIDs are those of
+/// no other folder.
 fn maildrop(writer: &mut Writer) {
     let account = writer.account("work", "imap").unwrap();
     for numbers in [1..9u32, 9..20] {
@@ -113,7 +114,7 @@ fn maildrop(writer: &mut Writer) {
         let names: Vec<PopName> = numbers
             .iter()
             .map(|&number| PopName {
-                uid: uid(number),
+                uid: uid(500 + number),
                 uidl: Uidl::new(mail(number).split_at(40).1),
                 octets: number.into(),
             })
@@ -122,7 +123,7 @@ fn maildrop(writer: &mut Writer) {
         writer.commit().unwrap();
         for number in numbers {
             let key = put(writer, &mail(number)).unwrap();
-            writer.place(epoch, uid(number), placement(key, number)).unwrap();
+            writer.place(epoch, uid(500 + number), placement(key, number)).unwrap();
         }
         writer.end_run(run, "ok", 2_000, "{}").unwrap();
         writer.commit().unwrap();
