@@ -63,7 +63,10 @@ pub(super) async fn log_in(
     let none = |offered: String| Error::NoMechanism { host: endpoint.host.clone(), offered };
     let (user, password) = (&credentials.user, credentials.password.expose_secret());
     let mechanism = match auth {
-        Auth::Auto if offered.knows("PLAIN") && !endpoint.is_plain_and_remote() => Mechanism::Plain,
+        // In the open both show the password; the older way is understood by more servers.
+        Auth::Auto if offered.knows("PLAIN") && !(offered.user && endpoint.is_plain_and_remote()) => {
+            Mechanism::Plain
+        }
         Auth::Auto if !offered.user && !offered.mechanisms.is_empty() => {
             return Err(none(offered.offered_logins()));
         }

@@ -75,19 +75,14 @@ async fn a_login_with_user_and_pass_where_nothing_else_is_offered_or_nothing_ann
 }
 
 #[tokio::test]
-async fn n09_in_the_open_the_password_goes_by_the_simplest_way() {
-    let script = "S: +OK hi
-                  C: CAPA
-                  S: +OK
-                  S: SASL PLAIN
-                  S: .
-                  C: USER me
-                  S: -ERR [SYS/PERM] not without TLS";
+async fn in_the_open_the_password_goes_by_the_oldest_way_that_is_offered() {
+    let begin = "S: +OK hi\nC: CAPA\nS: +OK\nS: SASL PLAIN\n";
+    let user = format!("{begin}S: USER\nS: .\nC: USER me\nS: -ERR [SYS/PERM] not without TLS");
+    assert_eq!(fails(&plain(), Auth::Auto, &user).await.kind(), Kind::Refused);
     let mut world = plain();
-    world.endpoint.host = "mail.example.org".to_owned();
-    // With USER not announced there is nothing that fits.
-    let error = fails(&world, Auth::User, script).await;
-    assert_eq!(error.kind(), Kind::Refused);
+    world.credentials.password = "pass".into();
+    let sasl = format!("{begin}S: .\nC: AUTH PLAIN AG1lAHBhc3M=\nS: -ERR [SYS/PERM] not without TLS");
+    assert_eq!(fails(&world, Auth::Auto, &sasl).await.kind(), Kind::Refused);
 }
 
 #[tokio::test]
