@@ -3,18 +3,12 @@
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use restante_tests::{World, append};
+use restante_tests::{ACCOUNT, World, append, is_long};
 use rustix::process::{Pid, Signal, kill_process};
 use server::sample::Random;
-use testkit::{Direction, FaultProxy, Harm};
+use testkit::{Direction, FaultProxy, Harm, Options};
 
 const MESSAGES: u32 = 600;
-
-/// The size of the packs, as far as they can be seen.
-fn pack_bytes(world: &World) -> u64 {
-    let packs = std::fs::read_dir(world.archive().join("packs")).into_iter().flatten().flatten();
-    packs.filter_map(|pack| pack.metadata().ok()).map(|pack| pack.len()).sum()
-}
 
 /// Kills the program when the archive has grown to `bytes`, or lets it end.
 fn run_and_kill(world: &World, bytes: u64) -> bool {
@@ -28,7 +22,7 @@ fn run_and_kill(world: &World, bytes: u64) -> bool {
         if child.try_wait().expect("the child can be asked").is_some() {
             return false;
         }
-        if pack_bytes(world) >= bytes {
+        if world.pack_bytes() >= bytes {
             child.kill().expect("the child can be killed");
             child.wait().expect("the child can be reaped");
             return true;
@@ -106,5 +100,48 @@ fn d24_a_polite_end_at_any_moment_leaves_a_ledger_that_says_so() {
     assert!(interrupted > 0, "no run was interrupted");
     assert_eq!(world.run_now()["totals"]["archived"], next);
     world.assert_archive_equals_server();
+    world.run(0, &["verify"]);
+}
+
+#[test]
+fn killed_at_random_points_over_pop3_nothing_is_there_twice_and_nothing_is_missing() {
+    let Some(world) = World::over_pop3(Options::default()) else { return };
+    let mut judge = world.judge();
+    let mut random = Random::new(0x909);
+    let (kills, mut next) = (if is_long() { 30 } else { 6 }, 0);
+    let proxy = FaultProxy::start(world.dovecot.pop3().expect("it speaks POP3"), Harm::None);
+    world.configure(&format!("protocol = \"pop3\"\nport = {}\n", proxy.address().port()));
+    let mut killed = 0;
+    for _ in 0..kills {
+        append(&mut judge, "INBOX", next..next + 100);
+        next += 100;
+        let wanted = proxy.octets(Direction::ToClient) + 1 + random.below(500_000) as u64;
+        let mut command = world.program.command(["--quiet", "--run-now"]);
+        let mut child = command.stdout(Stdio::null()).spawn().expect("the program starts");
+        let mut ended = false;
+        while proxy.octets(Direction::ToClient) < wanted && !ended {
+            ended = child.try_wait().expect("the child can be asked").is_some();
+            std::thread::yield_now();
+        }
+        if !ended {
+            child.kill().expect("the child can be killed");
+            killed += 1;
+        }
+        child.wait().expect("the child can be reaped");
+    }
+    assert!(killed > 0, "no run was killed");
+    let ledger = world.run_now();
+    assert_eq!(ledger["totals"]["on_server"], next);
+    assert_eq!(ledger["totals"]["archived"], next);
+    let mut listed = world.messages(ACCOUNT, "INBOX", &[]);
+    listed.sort_by_key(|message| message["uidl"].as_str().map(str::to_owned));
+    listed.dedup_by_key(|message| message["uidl"].clone());
+    assert_eq!(listed.len(), next as usize, "each unique-id once");
+    let mut held = world.export("eml");
+    let mut wanted: Vec<Vec<u8>> =
+        judge.fetch_all("INBOX").into_iter().map(|message| message.bytes).collect();
+    held.sort_unstable();
+    wanted.sort_unstable();
+    assert!(held == wanted, "the archive holds something else than the server");
     world.run(0, &["verify"]);
 }

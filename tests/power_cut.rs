@@ -188,12 +188,6 @@ fn d01_a_power_cut_while_an_archive_is_being_made_does_not_stand_in_the_way_of_t
     }
 }
 
-/// The size of the packs, as far as they can be seen.
-fn pack_bytes(world: &World) -> u64 {
-    let packs = std::fs::read_dir(world.archive().join("packs")).into_iter().flatten().flatten();
-    packs.filter_map(|pack| pack.metadata().ok()).map(|pack| pack.len()).sum()
-}
-
 #[test]
 fn d01_a_power_cut_on_ext4_with_a_write_ahead_log_loses_nothing_that_was_committed() {
     let Some(disk) = LoopDisk::mount(64 << 20) else { return };
@@ -202,7 +196,7 @@ fn d01_a_power_cut_on_ext4_with_a_write_ahead_log_loses_nothing_that_was_committ
     let mut random = Random::new(0xe4);
     let mut cuts = 0;
     while cuts < if is_long() { 200 } else { 12 } {
-        let wanted = pack_bytes(&life.world) + 1 + random.below(40_000) as u64;
+        let wanted = life.world.pack_bytes() + 1 + random.below(40_000) as u64;
         let mut command = life.world.program.command(["--quiet", "--run-now"]);
         let mut child =
             command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
@@ -211,7 +205,7 @@ fn d01_a_power_cut_on_ext4_with_a_write_ahead_log_loses_nothing_that_was_committ
                 assert!(status.success(), "a run that was not cut: {status}");
                 break true;
             }
-            if pack_bytes(&life.world) >= wanted {
+            if life.world.pack_bytes() >= wanted {
                 break false;
             }
             std::thread::yield_now();

@@ -2,6 +2,7 @@
 //! them. The judge is an IMAP client that shares no code with the program's.
 
 mod content;
+mod sample;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use testkit::{Dovecot, Fetched, Imap, Mail, Options, Output, Restante};
 
 pub use content::{Content, Kept};
+pub use sample::{append, corpus, date, mail};
 
 /// The account's name in the configuration.
 pub const ACCOUNT: &str = "work";
@@ -90,8 +92,28 @@ impl World {
         self.dovecot.fill(USER, mail)
     }
 
+    /// The same over POP3; `None` where Dovecot has none, too.
+    #[must_use]
+    pub fn over_pop3(options: Options) -> Option<Self> {
+        let world = Self::with(options, "")?;
+        world.dovecot.pop3()?;
+        world.configure(&world.pop3_lines());
+        Some(world)
+    }
+
+    /// Lines for [`World::configure`] with which the account is pulled over POP3.
+    ///
+    /// # Panics
+    /// Where Dovecot has no POP3.
+    #[must_use]
+    pub fn pop3_lines(&self) -> String {
+        let port = self.dovecot.pop3().expect("Dovecot speaks POP3").port();
+        format!("protocol = \"pop3\"\nport = {port}\n")
+    }
+
     /// Writes the configuration anew, with these lines for the account beside the usual ones. What
-    /// `account` sets (`port`, `tls`) replaces the usual line.
+    /// `account` sets (`protocol`, `host`, `port`, `tls`) replaces the usual line; further accounts may
+    /// follow.
     ///
     /// # Panics
     /// When the test's own folder cannot be written.
@@ -100,13 +122,15 @@ impl World {
             "[archive]\npath = {:?}\nreserve = {:?}\n\n[[account]]\nname = \"{ACCOUNT}\"\n",
             self.archive, self.reserve
         );
-        let _ = write!(text, "protocol = \"imap\"\nuser = \"{USER}\"\npassword_file = \"password\"\n");
+        let _ = write!(text, "user = \"{USER}\"\npassword_file = \"password\"\n");
+        let own: Vec<&str> = account.lines().take_while(|line| !line.starts_with("[[")).collect();
         for (key, line) in [
+            ("protocol", "protocol = \"imap\"".to_owned()),
             ("host", "host = \"localhost\"".to_owned()),
             ("port", format!("port = {}", self.dovecot.plain().port())),
             ("tls", "tls = \"none\"".to_owned()),
         ] {
-            if !account.lines().any(|own| own.starts_with(key)) {
+            if !own.iter().any(|line| line.starts_with(key)) {
                 let _ = writeln!(text, "{line}");
             }
         }
@@ -209,11 +233,17 @@ impl World {
         let folders = self.json(&["list", ACCOUNT]);
         let folders = folders["folders"].as_array().expect("a list of folders");
         let names = folders.iter().map(|folder| folder["folder"].as_str().expect("a name").to_owned());
-        let messages = |name: &String| {
-            let listed = self.json(&["list", ACCOUNT, name]);
-            listed["messages"].as_array().expect("a list of messages").clone()
-        };
-        names.map(|name| (name.clone(), messages(&name))).collect()
+        names.map(|name| (name.clone(), self.messages(ACCOUNT, &name, &[]))).collect()
+    }
+
+    /// What `list --json` says of the messages of a folder, newest first.
+    ///
+    /// # Panics
+    /// When the JSON is not as docs/json.md says.
+    #[must_use]
+    pub fn messages(&self, account: &str, folder: &str, arguments: &[&str]) -> Vec<Value> {
+        let listed = self.json(&[&["list", account, folder], arguments].concat());
+        listed["messages"].as_array().expect("a list of messages").clone()
     }
 
     /// Asserts that `list` and `export` give every message of the server back: bytes, UID, flags and
@@ -262,6 +292,13 @@ impl World {
         files
     }
 
+    /// The octets of all packs together; 0 where there are none yet.
+    #[must_use]
+    pub fn pack_bytes(&self) -> u64 {
+        let packs = fs::read_dir(self.archive().join("packs")).into_iter().flatten().flatten();
+        packs.filter_map(|pack| pack.metadata().ok()).map(|pack| pack.len()).sum()
+    }
+
     /// The pack files, in order.
     ///
     /// # Panics
@@ -301,67 +338,6 @@ fn assert_same(folder: &str, server: &[Fetched], listed: &[Value]) {
 #[must_use]
 pub fn uids(text: &str) -> UidSet {
     UidSet::parse(text).expect("a set of UIDs")
-}
-
-/// A message that is different for each number: every third is multipart with an attachment, and
-/// attachments repeat.
-#[must_use]
-pub fn mail(number: u32) -> Vec<u8> {
-    let mut text = format!(
-        "Return-Path: <sender{}@example.org>\r\nReceived: from mx{number}.example.org (192.0.2.{}) by mail.example.org\r\n\
-         \tid {:08x}; Mon, 2 Mar 2026 10:00:00 +0000\r\nMessage-ID: <{number}.test@example.org>\r\n\
-         From: Sender {number} <sender@example.org>\r\nSubject: Message number {number}\r\n\
-         Date: Mon, 2 Mar 2026 10:00:00 +0000\r\n",
-        number % 7,
-        number % 250,
-        number.wrapping_mul(2_654_435_761)
-    );
-    let words = ["letter", "post", "office", "keeps", "until", "you", "come", "for", "them", "again"];
-    let mut state = number.wrapping_add(1);
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state >> 8
-    };
-    let mut body = String::new();
-    for _ in 0..40 + next() % 300 {
-        body.push_str(words[(next() % 10) as usize]);
-        body.push_str(if next().is_multiple_of(12) { "\r\n" } else { " " });
-    }
-    if !number.is_multiple_of(3) {
-        let _ = write!(text, "\r\n{body}\r\n");
-        return text.into_bytes();
-    }
-    let mut attachment = (number / 9).wrapping_add(77);
-    let mut encoded = String::new();
-    for _ in 0..60 + (number / 9) % 90 {
-        for _ in 0..76 {
-            attachment = attachment.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-            encoded.push(char::from(alphabet[(attachment >> 26) as usize]));
-        }
-        encoded.push_str("\r\n");
-    }
-    let _ = write!(
-        text,
-        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\n\r\n{body}\r\n--b\r\n\
-         Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}--b--\r\n"
-    );
-    text.into_bytes()
-}
-
-/// The received date of [`mail`]: a second apart for each number.
-#[must_use]
-pub fn date(number: u32) -> InternalDate {
-    InternalDate::from_unix(1_772_445_600 + i64::from(number), 60)
-}
-
-/// Puts the messages of these numbers into a mailbox of the server.
-pub fn append(judge: &mut Imap, mailbox: &str, numbers: impl IntoIterator<Item = u32>) {
-    for number in numbers {
-        let flags = ["", "\\Seen", "\\Seen \\Answered", "\\Flagged $Forwarded", "\\Draft \\Seen Todo"];
-        let flags = Flags::parse(flags[number as usize % flags.len()]);
-        judge.append(mailbox, &flags, &date(number), &mail(number));
-    }
 }
 
 /// Whether the long tests are wanted (RESTANTE_LONG=1).
