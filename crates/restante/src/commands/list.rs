@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use archive::{AccountInfo, MailboxInfo, PlacementInfo, View, When};
+use archive::{AccountInfo, MailboxInfo, PlacementInfo, RunId, View, When};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
@@ -264,6 +264,9 @@ struct MessageRow<'a> {
     size: u64,
     internal_date: Option<String>,
     internal_date_raw: &'a str,
+    /// Only with POP3, which tells no received date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    internal_date_source: Option<&'static str>,
     flags: Vec<&'a str>,
     subject: &'a str,
     from: &'a str,
@@ -280,11 +283,15 @@ impl Serialize for Messages<'_> {
         let mut written = Ok(());
         for mailbox in self.mailboxes {
             let read = self.view.epochs(mailbox.id).and_then(|epochs| {
-                let validity: HashMap<_, _> =
-                    epochs.into_iter().map(|epoch| (epoch.id, epoch.validity)).collect();
+                let epochs: HashMap<_, _> = epochs.into_iter().map(|epoch| (epoch.id, epoch)).collect();
+                let mut starts = RunStarts { view: self.view, known: HashMap::new() };
                 self.view.placements(mailbox.id, self.when, &mut |placement| {
-                    let validity = validity.get(&placement.epoch).copied().flatten();
-                    written = sequence.serialize_element(&row(&placement, validity));
+                    let epoch = epochs.get(&placement.epoch);
+                    let mut row = row(&placement, epoch.and_then(|epoch| epoch.validity));
+                    if epoch.is_some_and(|epoch| epoch.pop3) {
+                        row.internal_date_source = Some(starts.source_of(&placement));
+                    }
+                    written = sequence.serialize_element(&row);
                     if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
             });
@@ -310,12 +317,34 @@ fn row(placement: &PlacementInfo, validity: Option<message::UidValidity>) -> Mes
         size: placement.size,
         internal_date: with_offset(&placement.internal_date),
         internal_date_raw: placement.internal_date.raw(),
+        internal_date_source: None,
         flags: placement.flags.iter().collect(),
         subject: &placement.fields.subject,
         from: &placement.fields.from,
         date: placement.fields.date.and_then(rfc3339),
         on_server: placement.last_run.is_none(),
         lost: placement.lost,
+    }
+}
+
+/// When runs began, in seconds since 1970.
+struct RunStarts<'a> {
+    view: &'a View<'a>,
+    known: HashMap<RunId, Option<i64>>,
+}
+
+impl RunStarts<'_> {
+    /// Where the received date of a message comes from that was had by POP3.
+    fn source_of(&mut self, placement: &PlacementInfo) -> &'static str {
+        let begun = self.known.entry(placement.first_run).or_insert_with_key(|&run| {
+            let run = self.view.run(run).ok().flatten()?;
+            Some(run.started_ms.div_euclid(1_000))
+        });
+        match placement.internal_date.unix() {
+            Some(unix) if Some(unix) == *begun => "fetched",
+            Some(unix) if Some(unix) == placement.fields.date => "date",
+            _ => "received",
+        }
     }
 }
 
@@ -397,6 +426,31 @@ pub(super) mod tests {
             .map(|row| (row["uid_validity"].as_u64(), row.get("uidl").map(|uidl| uidl.as_str().unwrap())))
             .collect();
         assert_eq!(listed, [(Some(9), None), (None, Some("00 caf\\xe9\\u{1b}[2J"))]);
+    }
+
+    #[test]
+    fn where_the_received_date_of_pop3_comes_from_is_told() {
+        let (_folder, archive, _) = had_both_ways();
+        let view = archive.view();
+        let account = known_account(&view, "work").unwrap();
+        let mailboxes = mailboxes_of_name(&view, &account, "INBOX", When::default()).unwrap();
+        let mut placements = Vec::new();
+        let mut each = |placement: PlacementInfo| {
+            placements.push(placement);
+            ControlFlow::Continue(())
+        };
+        view.placements(mailboxes[0].id, When::default(), &mut each).unwrap();
+        let mut placement = placements.pop().unwrap();
+        let begun = view.run(placement.first_run).unwrap().unwrap().started_ms / 1_000;
+        let mut starts = RunStarts { view: &view, known: HashMap::new() };
+        let mut source = |received: i64, written: Option<i64>| {
+            placement.internal_date = InternalDate::from_unix(received, 0);
+            placement.fields.date = written;
+            starts.source_of(&placement)
+        };
+        assert_eq!(source(begun, Some(begun)), "fetched");
+        assert_eq!(source(begun + 5, Some(begun + 5)), "date");
+        assert_eq!(source(begun + 5, None), "received");
     }
 
     #[test]
