@@ -69,7 +69,8 @@ pub struct Limits {
     /// POP3: words that CAPA may list. Some twenty are known.
     pub capabilities: usize,
     /// POP3: commands under way at once, where the server takes several. All of them fit into the
-    /// smallest buffers that systems have, so that writing them never waits for the server to read.
+    /// smallest buffers that systems have, so that writing them never waits for the server to read. 1: as if the server
+    /// did not offer it.
     pub pipelined: usize,
     /// POP3: told octets of the messages that are asked for at once: enough to hide the round trip on a
     /// fast line, and what a torn connection can cost.

@@ -97,6 +97,7 @@ impl Session {
             // Some answer CAPA before the login only.
             capabilities = offered;
         }
+        capabilities.pipelining &= limits.pipelined > 1;
         Ok(Self {
             wire: opening.wire,
             capabilities,

@@ -23,6 +23,9 @@ use super::pool::Pool;
 /// A `Received` field that is this far ahead of our clock is not believed.
 const AHEAD_SECONDS: i64 = 86_400;
 
+/// After so many right counts of octets a wrong one is no habit of the server's.
+const RIGHT_COUNTS: u64 = 3;
+
 /// A message that is to be brought.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Want {
@@ -60,6 +63,9 @@ pub(super) struct Doubts {
     pub(super) alone: UidSet,
     /// By TOP.
     pub(super) by_top: UidSet,
+    /// How many messages the server has counted as it sends them; `None` where some were of another
+    /// length, and counts prove nothing.
+    pub(super) counted_right: Option<u64>,
 }
 
 /// What became of the messages.
@@ -71,6 +77,8 @@ pub(super) struct Brought {
     asked: Vec<Uid>,
     /// Behind which the server was out of step.
     pub(super) torn: Option<Uid>,
+    /// Which may have been another message's answer, or two of them.
+    doubtful: Option<Uid>,
     pub(super) counts: Counts,
 }
 
@@ -83,8 +91,11 @@ pub(super) struct Counts {
 }
 
 impl Brought {
-    /// Which message was on its way when the connection broke.
+    /// Which message was on its way when the connection broke or was given up.
     pub(super) fn on_its_way(&self) -> Option<Uid> {
+        if self.torn.or(self.doubtful).is_some() {
+            return self.torn.or(self.doubtful);
+        }
         let is_done = |uid: Uid| {
             self.delivered.contains(uid) || self.refused.iter().any(|&(refused, _)| refused == uid)
         };
@@ -109,6 +120,8 @@ pub(super) async fn bring(
         wants: by_number,
         how: How::Retr,
         commit_each: pace == Pace::Careful,
+        counted_right: doubts.counted_right,
+        several_under_way: pace == Pace::Fast && session.capabilities().pipelining,
         sliced: None,
         again: Vec::new(),
         last_try: false,
@@ -124,6 +137,7 @@ pub(super) async fn bring(
     let one_by_one = if pace == Pace::Fast { Pace::OneByOne } else { pace };
 
     sink.ask(session, &in_bulk, pace).await?;
+    sink.several_under_way = false;
     let mut again = std::mem::take(&mut sink.again);
     again.extend(of(&doubts.alone.difference(&doubts.by_top)));
     sink.last_try = true;
@@ -141,6 +155,9 @@ struct Sink<'a, 'c> {
     how: How,
     /// Each message is made durable before the next is asked for.
     commit_each: bool,
+    counted_right: Option<u64>,
+    /// Answers to several commands are on their way at once.
+    several_under_way: bool,
     /// The message that is coming in slices: its received date, and its octets so far.
     sliced: Option<(Number, InternalDate, u64)>,
     again: Vec<Want>,
@@ -188,7 +205,7 @@ impl Sink<'_, '_> {
         if bytes.is_empty() && want.octets.is_some_and(|octets| octets > 0) {
             return self.fails(want, "the server sent nothing of it".to_owned());
         }
-        if !self.is_credible(want, count) {
+        if !self.is_credible(want, count)? {
             return Ok(());
         }
         let share = self.context.pipeline.room(bytes.len()).await?;
@@ -218,13 +235,14 @@ impl Sink<'_, '_> {
     }
 
     async fn end_of_slices(&mut self, number: Number, count: Count) -> Result<(), RunError> {
-        let (Some((_, date, octets)), Some(want)) = (self.sliced.take(), self.wants.get(&number).copied())
+        let (Some((_, date, octets)), Some(want)) = (self.sliced.clone(), self.wants.get(&number).copied())
         else {
             return self.context.pipeline.abort_slices();
         };
-        if !self.is_credible(want, count) {
-            return self.context.pipeline.abort_slices();
+        if !self.is_credible(want, count)? {
+            return self.void_slices();
         }
+        self.sliced = None;
         self.context.progress.message(octets);
         let arrived = self.arrived(want, date);
         self.context.pipeline.end_of_slices(arrived)?;
@@ -232,14 +250,30 @@ impl Sink<'_, '_> {
     }
 
     /// What TOP gives counts only if it is as long as LIST says: some servers leave something out.
-    fn is_credible(&mut self, want: Want, count: Count) -> bool {
+    ///
+    /// Where one of several answers has no end, or looks like two, all that follow would be taken for
+    /// other messages. So the first that is of another length, where counts were right until then,
+    /// ends the connection; it is asked for by itself.
+    fn is_credible(&mut self, want: Want, count: Count) -> Result<bool, RunError> {
+        if let (Count::Other { told, came }, true) = (count, self.may_be_shifted()) {
+            self.brought.doubtful = Some(want.uid);
+            let what = "a message of as many octets as it was listed with";
+            let excerpt = format!("{told} listed, {came} came");
+            return Err(remote::Error::Malformed { what, excerpt }.into());
+        }
         let is_as_told = matches!(count, Count::Exact | Count::WithoutLastLineEnd);
         if self.how == How::Top && !is_as_told {
             let why = "the connection breaks whenever it is fetched, and what TOP gives is not as long as LIST says";
             self.brought.refused.push((want.uid, why.to_owned()));
-            return false;
+            return Ok(false);
         }
-        true
+        Ok(true)
+    }
+
+    fn may_be_shifted(&self) -> bool {
+        let Counts { exact, other } = &self.brought.counts;
+        let right = self.counted_right.filter(|_| other.is_empty()).map_or(0, |before| before + exact);
+        self.several_under_way && right >= RIGHT_COUNTS
     }
 
     async fn delivered(&mut self, want: Want, count: Count) -> Result<(), RunError> {

@@ -33,7 +33,7 @@ use super::recognise::{clues, differing, header_blocks, recognise};
 use crate::ledger::{FolderLedger, Item, Listing};
 use crate::plan;
 use crate::recheck;
-use crate::retry::message_is_due;
+use crate::retry::{Patience, message_is_due};
 
 /// Of what was recognised and not compared by its bytes, at least so many are compared in each run, or
 /// one in so many.
@@ -41,6 +41,12 @@ const PROVE_MIN: u64 = 20;
 const PROVE_SHARE: u64 = 100;
 /// A server that counts more messages is not believed.
 const MOST_MESSAGES: u32 = 10_000_000;
+/// After so many stalls in a run, or one before which nothing had come, commands go one at a time.
+const STALLS: u32 = 2;
+/// With so many right counts of octets for each wrong one, a server counts as it sends.
+const RIGHT_FOR_ONE_WRONG: u64 = 10;
+/// Held messages that seem to be other ones, of which so many are looked at in full before it is believed.
+const MOST_CONFIRMED: usize = 3;
 /// Messages whose octets differ from the server's count that are named in a run.
 const MOST_NAMED: usize = 10;
 
@@ -65,6 +71,7 @@ pub(super) struct Maildrop {
     /// What was listed in any session of the run.
     seen: UidSet,
     opened_before: bool,
+    stalls: u32,
     /// This run has compared its share of bytes.
     proven: bool,
     counts: Counts,
@@ -85,19 +92,32 @@ impl Maildrop {
             torn: false,
             seen: UidSet::new(),
             opened_before: false,
+            stalls: 0,
             proven: false,
             counts: Counts::default(),
         }
     }
 
     /// The connection was cut: the message that was on its way may be the reason.
-    pub(super) fn note_cut(&mut self) {
-        let suspect = self.on_its_way.take();
+    pub(super) fn note_cut(&mut self, patience: &Patience) {
+        let (suspect, torn) = (self.on_its_way.take(), std::mem::take(&mut self.torn));
         self.suspects.note(suspect);
-        if std::mem::take(&mut self.torn) {
+        let by_top = self.suspects.cut_at_least(patience.cuts_before_slices);
+        if torn && suspect.is_some_and(|suspect| !by_top.contains(suspect)) {
             // It need not be tried alone.
             self.suspects.note(suspect);
         }
+    }
+
+    /// The server fell silent while an answer was due. That is what becomes of a server that announces
+    /// PIPELINING and loses the commands that come together.
+    pub(super) fn note_stall(&mut self, has_brought: bool) {
+        self.stalls += if has_brought { 1 } else { STALLS };
+    }
+
+    /// Whether several commands may be under way at once.
+    pub(super) fn may_pipeline(&self) -> bool {
+        self.stalls < STALLS
     }
 
     /// How fast this server may be asked for messages.
@@ -245,7 +265,8 @@ impl Work<'_, '_> {
             sample.extend_from(&recheck::sample(&self.here, self.context.run.get()));
         }
         let in_sample = self.pairs_in(pairing, &sample);
-        if self.differing(&in_sample).await?.is_empty() {
+        let doubtful = self.differing(&in_sample).await?;
+        if doubtful.is_empty() || !self.is_confirmed(self.pairs_in(pairing, &doubtful)).await? {
             return Ok(());
         }
         let held = self.pairs_in(pairing, &self.here);
@@ -261,6 +282,18 @@ impl Work<'_, '_> {
         pairing.paired.retain(|pair| !is_other(pair));
         self.here = self.here.difference(&recycled);
         Ok(())
+    }
+
+    /// Whether one of some messages whose headers differ is another one indeed. If not, it is TOP that
+    /// does not tell what RETR tells.
+    async fn is_confirmed(&mut self, mut doubtful: Vec<(Number, Uid)>) -> Result<bool, RunError> {
+        doubtful.truncate(MOST_CONFIRMED);
+        let is_confirmed = self.fetch_again(doubtful).await? > 0;
+        if !is_confirmed {
+            let notice = "the headers that the server gives by TOP are not those of its messages, so nothing is known by them";
+            self.entry.notices.push(notice.to_owned());
+        }
+        Ok(is_confirmed)
     }
 
     fn pairs_in(&self, pairing: &Pairing<Number>, uids: &UidSet) -> Vec<(Number, Uid)> {
@@ -507,6 +540,7 @@ impl Work<'_, '_> {
         let doubts = Doubts {
             alone: self.maildrop.suspects.cut_at_least(patience.cuts_before_alone),
             by_top: self.maildrop.suspects.cut_at_least(patience.cuts_before_slices),
+            counted_right: self.counted_right(),
         };
         let octets = wants.iter().filter_map(|want| want.octets).fold(0, u64::saturating_add);
         self.context.progress.folder_begins("INBOX", wants.len() as u64, octets);
@@ -519,7 +553,7 @@ impl Work<'_, '_> {
         self.maildrop.counts.exact += brought.counts.exact;
         self.maildrop.counts.other.append(&mut brought.counts.other);
         if let Err(error) = &result {
-            self.maildrop.on_its_way = brought.torn.or_else(|| brought.on_its_way());
+            self.maildrop.on_its_way = brought.on_its_way();
             self.maildrop.torn = brought.torn.is_some();
             // The entry counts what is stored; the caller will not come back here for it.
             if matches!((purpose, error), (Purpose::Keep, RunError::Remote(_))) {
@@ -534,6 +568,17 @@ impl Work<'_, '_> {
             self.note_failure(uid, why).await?;
         }
         Ok(brought.delivered.difference(&spoilt_uids))
+    }
+
+    /// Of how many messages the server's count was right, in this run and before; `None` where it is wrong
+    /// more often than by accident.
+    fn counted_right(&self) -> Option<u64> {
+        let told = self.held.known.iter().filter(|known| known.octets > 0);
+        let counted = told.filter_map(|known| Some(known.octets_here()? == known.octets));
+        let (right, wrong): (Vec<bool>, Vec<bool>) = counted.partition(|is_right| *is_right);
+        let Counts { exact, other } = &self.maildrop.counts;
+        let right = right.len() as u64 + exact;
+        (other.is_empty() && right >= RIGHT_FOR_ONE_WRONG * wrong.len() as u64).then_some(right)
     }
 
     async fn note_failure(&mut self, uid: Uid, why: String) -> Result<(), RunError> {
@@ -654,7 +699,7 @@ impl Work<'_, '_> {
         if other.is_empty() {
             return;
         }
-        if exact < 10 * other.len() as u64 {
+        if exact < RIGHT_FOR_ONE_WRONG * other.len() as u64 {
             self.entry.notices.push(format!(
                 "the server's counts of octets are not exact ({} of {}), so they prove nothing",
                 other.len(),

@@ -128,7 +128,7 @@ async fn sessions(
     for _ in 0..MOST_SESSIONS {
         let mut session = loop {
             context.may_go_on(entry.bytes_fetched)?;
-            match connect(context, maildrop.options).await {
+            match connect(context, maildrop).await {
                 Ok(session) => break session,
                 Err(RunError::Remote(error)) => cuts.wait(context, error).await?,
                 Err(error) => return Err(error),
@@ -165,10 +165,13 @@ async fn sessions(
             Err(RunError::Remote(error)) => {
                 drop(session);
                 context.pipeline.commit().await?;
+                if matches!(*error, remote::Error::Stalled { .. }) {
+                    maildrop.note_stall(has_brought);
+                }
                 if has_brought {
                     cuts.forgive();
                 }
-                maildrop.note_cut();
+                maildrop.note_cut(&context.job.limits.patience);
                 cuts.wait(context, error).await?;
             }
             Err(error) => return Err(error),
@@ -178,13 +181,17 @@ async fn sessions(
     Ok(())
 }
 
-async fn connect(context: &Context<'_>, options: Pop3Options) -> Result<Session, RunError> {
+async fn connect(context: &Context<'_>, maildrop: &Maildrop) -> Result<Session, RunError> {
     let job = context.job;
     let network = context.surroundings.network;
-    let (endpoint, credentials, limits) = (&job.endpoint, &job.credentials, &job.limits.remote);
+    let (endpoint, credentials, auth) = (&job.endpoint, &job.credentials, maildrop.options.auth);
+    let mut limits = job.limits.remote.clone();
+    if !maildrop.may_pipeline() {
+        limits.pipelined = 1;
+    }
     tokio::select! {
         biased;
-        opened = Session::open_through(network, endpoint, credentials, options.auth, limits) => {
+        opened = Session::open_through(network, endpoint, credentials, auth, &limits) => {
             opened.map_err(|error| RunError::Remote(Arc::new(error)))
         }
         () = context.stop.wait() => Err(RunError::Stopped),
