@@ -197,10 +197,15 @@ pub(crate) fn discover(place: &Place, id: ArchiveId, known: &HashSet<PackId>) ->
 }
 
 /// Finds the packs that belong to a catalogue. Names are believed as long as nothing is odd; else every
-/// file is looked into (D13): packs may have each other's names.
+/// file is looked into (D13): packs may have each other's names. That of the pack that may be written to is
+/// looked at in any case.
 pub(crate) fn look(place: &Place, id: ArchiveId, catalogue: &Connection, state: &State) -> Result<PackFiles> {
     let files = discover(place, id, &known_packs(catalogue)?)?;
-    if agrees(&files, state)? && missing_or_cut(&files, catalogue)?.is_empty() {
+    let mut believed = agrees(&files, state)? && missing_or_cut(&files, catalogue)?.is_empty();
+    if let Some((pack, _)) = state.position.filter(|_| believed) {
+        believed = !files.is_elsewhere(pack)?;
+    }
+    if believed {
         return Ok(files);
     }
     discover(place, id, &HashSet::new())

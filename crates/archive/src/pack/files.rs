@@ -169,6 +169,17 @@ impl PackFiles {
         Ok(nothing && is_given(&*reader.file, file.length))
     }
 
+    /// Whether the name of a pack that is known by it lies: another file has its header.
+    pub(crate) fn is_elsewhere(&self, pack: PackId) -> Result<bool> {
+        let Some(known) = self.find(pack).filter(|known| known.header == Header::Unread) else {
+            return Ok(false);
+        };
+        let path = self.dir.join(&*known.name);
+        let file = self.disk.open(&path, Access::Read).doing("open", &path)?;
+        Ok(named_by_header(&*file) != Some(pack)
+            && self.look_everywhere(pack)?.is_some_and(|other| other.name != known.name))
+    }
+
     /// The pack, by the headers of all files.
     fn look_everywhere(&self, pack: PackId) -> Result<Option<PackFile>> {
         let all = Self::discover(self.disk.clone(), self.dir.clone(), self.archive, &HashSet::new())?;

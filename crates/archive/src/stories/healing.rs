@@ -103,15 +103,24 @@ fn d12_a_torn_last_commit_behind_a_pack_that_was_cut_does_not_hide_what_is_writt
 
 #[test]
 fn d13_a_pack_whose_name_went_to_one_with_a_damaged_header_is_read_where_it_is() {
-    let (world, _) = lived();
-    let packs = world.packs();
-    let [_, first, .., second, _] = &packs[..] else { panic!("{packs:?}") };
-    let (whole, mut damaged) = (world.disk.read(first), world.disk.read(second));
-    damaged[50] ^= 1;
-    world.disk.write(second, &whole);
-    world.disk.write(first, &damaged);
-    let report = repair_it(&world);
-    assert_eq!(unreadable(world.reader().view()), places(&report.lost));
+    let (lived, server) = lived();
+    let packs = lived.packs();
+    let [first, .., second, last] = &packs[..] else { panic!("{packs:?}") };
+    for taken in [first, last] {
+        let world = copy_of(&lived, false);
+        let (whole, mut damaged) = (world.disk.read(taken), world.disk.read(second));
+        damaged[50] ^= 1;
+        world.disk.write(second, &whole);
+        world.disk.write(taken, &damaged);
+        let report = repair_it(&world);
+        assert_eq!(unreadable(world.reader().view()), places(&report.lost));
+        // Nor is it written to where it is not.
+        sync(&mut world.writer(), &server);
+        let after = verify_all(&world);
+        assert!(after.is_whole() && after.catalogue == CatalogueFinding::Ok, "{after:?}");
+        assert_eq!(unreadable(world.reader().view()), places(&after.messages_lost));
+        assert!(world.disk.read(taken) == damaged);
+    }
 }
 
 #[test]
