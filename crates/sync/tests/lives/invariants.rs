@@ -18,7 +18,7 @@ use message::{MessageKey, Uid};
 use restante_sync::{FolderLedger, Ledger, Outcome};
 
 use crate::model::{Folder, Lying, Model, State};
-use crate::world::World;
+use crate::world::{Hosting, World};
 
 /// What is broken, in words.
 pub(crate) type Broken = String;
@@ -36,8 +36,18 @@ pub(crate) struct Witness {
     held: Vec<PlacementInfo>,
 }
 
+impl Witness {
+    pub(crate) fn new(run: RunId, (mailbox, held): (MailboxId, Vec<PlacementInfo>)) -> Self {
+        Self { run, mailbox, held }
+    }
+
+    pub(crate) fn held(&self) -> &[PlacementInfo] {
+        &self.held
+    }
+}
+
 /// The archive as anybody finds it who opens it now, without damage.
-pub(crate) fn opened(world: &World) -> Result<Archive, Broken> {
+pub(crate) fn opened<H: Hosting>(world: &World<H>) -> Result<Archive, Broken> {
     let archive = world.archive().map_err(|error| format!("the archive does not open: {error}"))?;
     match archive.damage() {
         damage if damage.is_empty() || world.disk_lied => Ok(archive),
@@ -46,7 +56,7 @@ pub(crate) fn opened(world: &World) -> Result<Archive, Broken> {
 }
 
 /// `verify` reads every byte, puts every message together, and finds nothing.
-pub(crate) fn verify_finds_nothing(world: &World) -> Result<(), Broken> {
+pub(crate) fn verify_finds_nothing<H: Hosting>(world: &World<H>) -> Result<(), Broken> {
     let report = world.verify().map_err(|error| format!("verify: {error}"))?;
     // What a failed sync took with it was never acknowledged, and may show as a damaged end of a pack.
     match report.is_whole() || (world.disk_lied && report.messages_hit.is_empty()) {
@@ -241,6 +251,15 @@ pub(crate) fn history_stands(view: View<'_>, witnesses: &[Witness]) -> Result<()
 pub(crate) fn unproven(view: View<'_>) -> Result<u64, Broken> {
     let account = view.account("life").map_err(told)?;
     account.map_or(Ok(0), |account| view.unproven_count(account.id)).map_err(told)
+}
+
+/// What INBOX of the account holds.
+pub(crate) fn in_inbox(
+    view: View<'_>,
+    when: When,
+) -> Result<Option<(MailboxId, Vec<PlacementInfo>)>, Broken> {
+    let inbox = mailboxes(view)?.into_iter().find(|mailbox| mailbox.name.text() == "INBOX");
+    inbox.map(|inbox| Ok((inbox.id, placements(view, inbox.id, when)?))).transpose()
 }
 
 fn mailboxes(view: View<'_>) -> Result<Vec<MailboxInfo>, Broken> {

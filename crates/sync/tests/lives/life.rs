@@ -11,6 +11,7 @@ use archive::disk::simulated::{Call, Chances, Faults as DiskFaults};
 use restante_sync::{Ledger, Outcome, Progress};
 use server::{Behaviour, Host};
 
+use crate::Played;
 use crate::dice::Dice;
 use crate::events::Account;
 use crate::faults::{Script, disk_faults};
@@ -49,12 +50,11 @@ pub(crate) struct Life {
     world: World,
     condstore: bool,
     witnesses: Vec<Witness>,
-    /// What has happened so far, in words.
-    pub(crate) story: Vec<String>,
+    story: Vec<String>,
 }
 
-impl Life {
-    pub(crate) fn new(seed: u64) -> Self {
+impl Played for Life {
+    fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let account = Account::new();
         let (behaviour, condstore, kind) = some_behaviour(&mut dice);
@@ -64,8 +64,7 @@ impl Life {
         Self { dice, account, model: Model::default(), world, condstore, witnesses: Vec::new(), story }
     }
 
-    /// Lives it to its end, or to the first thing that is broken.
-    pub(crate) fn live(&mut self) -> Result<(), Broken> {
+    fn live(&mut self) -> Result<(), Broken> {
         for _ in 0..3 + self.dice.below(6) {
             self.time_goes_by();
             let weather = self.dice.weighted(&WEATHER);
@@ -74,6 +73,16 @@ impl Life {
         self.end_well()
     }
 
+    fn story(&self) -> &[String] {
+        &self.story
+    }
+
+    fn fingerprint(&self) -> ([u8; 32], Vec<String>) {
+        (self.world.disk.fingerprint(), self.world.host.log())
+    }
+}
+
+impl Life {
     fn time_goes_by(&mut self) {
         for _ in 0..self.dice.magnitude(9) {
             let event = self.account.happens(&mut self.dice, &mut self.model);
@@ -222,11 +231,6 @@ impl Life {
         let finished = Finished { started, ledger };
         let archive = self.run_is_judged(&finished)?;
         Ok((finished.ledger, archive))
-    }
-
-    /// All that can be told from another life: the story, the disk, what the server heard last.
-    pub(crate) fn fingerprint(&self) -> (Vec<String>, [u8; 32], Vec<String>) {
-        (self.story.clone(), self.world.disk.fingerprint(), self.world.host.log())
     }
 }
 

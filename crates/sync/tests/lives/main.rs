@@ -10,6 +10,7 @@
 //! * `life`: what happens, step by step, all of it from one seed.
 //! * `events`, `mail`: what happens to the mail; `faults`: what goes wrong.
 //! * `model`: what an observer beside the server knows. `invariants`: what must be true after each step.
+//! * `pop3`: lives of accounts over POP3, in the same world.
 //! * `world`: server, line, disk and clock in memory. `dice`: chance from a seed.
 //!
 //! `RESTANTE_LIVES=n` plays so many lives, `RESTANTE_SEED=s` begins with this one, `RESTANTE_LONG=1`
@@ -24,6 +25,7 @@ mod invariants;
 mod life;
 mod mail;
 mod model;
+mod pop3;
 mod stories;
 mod world;
 
@@ -31,10 +33,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use invariants::Broken;
 use life::Life;
 
 /// Lives on every test run.
 const LIVES: u64 = 10_000;
+/// Lives over POP3 on every test run.
+const POP3_LIVES: u64 = 500;
 /// Lives with `RESTANTE_LONG=1`.
 const MANY_LIVES: u64 = 1_000_000;
 /// A run of the test shows no more failures than these.
@@ -44,9 +49,23 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
+/// A life that can be played.
+trait Played {
+    fn new(seed: u64) -> Self;
+
+    /// Lives it to its end, or to the first thing that is broken.
+    fn live(&mut self) -> Result<(), Broken>;
+
+    /// What has happened so far, in words.
+    fn story(&self) -> &[String];
+
+    /// What else can be told from another life: the disk, and what the server heard last.
+    fn fingerprint(&self) -> ([u8; 32], Vec<String>);
+}
+
 /// What went wrong in the life of this seed, with its story.
-fn failure(seed: u64) -> Option<String> {
-    let mut life = Life::new(seed);
+fn failure<L: Played>(seed: u64) -> Option<String> {
+    let mut life = L::new(seed);
     let broken = match catch_unwind(AssertUnwindSafe(|| life.live())) {
         Ok(Ok(())) => return None,
         Ok(Err(broken)) => broken,
@@ -61,15 +80,13 @@ fn failure(seed: u64) -> Option<String> {
     Some(format!(
         "life {seed}: {broken}\n  replay: RESTANTE_SEED={seed} RESTANTE_LIVES=1 cargo test -p restante-sync --test lives\n\
          \x20 its story:\n    {}",
-        life.story.join("\n    ")
+        life.story().join("\n    ")
     ))
 }
 
-#[test]
-fn nothing_once_committed_is_gone_and_no_ledger_lies_in_thousands_of_lives() {
-    let lives = number("RESTANTE_LIVES");
+fn play<L: Played>(lives: u64) {
     let long = std::env::var("RESTANTE_LONG").is_ok_and(|long| long == "1");
-    let lives = lives.unwrap_or(if long { MANY_LIVES } else { LIVES });
+    let lives = number("RESTANTE_LIVES").unwrap_or(if long { MANY_LIVES } else { lives });
     let first = number("RESTANTE_SEED").unwrap_or(0);
     let next = AtomicU64::new(first);
     let failures = Mutex::new(Vec::new());
@@ -82,7 +99,7 @@ fn nothing_once_committed_is_gone_and_no_ledger_lies_in_thousands_of_lives() {
                     if seed >= first + lives {
                         break;
                     }
-                    if let Some(failure) = failure(seed) {
+                    if let Some(failure) = failure::<L>(seed) {
                         failures.lock().unwrap().push(failure);
                     }
                 }
@@ -94,13 +111,27 @@ fn nothing_once_committed_is_gone_and_no_ledger_lies_in_thousands_of_lives() {
 }
 
 #[test]
+fn nothing_once_committed_is_gone_and_no_ledger_lies_in_thousands_of_lives() {
+    play::<Life>(LIVES);
+}
+
+#[test]
+fn over_pop3_nothing_is_gone_doubled_or_made_up_in_thousands_of_lives() {
+    play::<pop3::Life>(POP3_LIVES);
+}
+
+#[test]
 fn a_life_replays_exactly() {
-    for seed in 0..40 {
-        let live = || {
-            let mut life = Life::new(seed);
-            let end = life.live();
-            (end, life.fingerprint())
-        };
-        assert_eq!(live(), live(), "life {seed}");
+    fn replays<L: Played>() {
+        for seed in 0..40 {
+            let live = || {
+                let mut life = L::new(seed);
+                let end = life.live();
+                (end, life.story().to_vec(), life.fingerprint())
+            };
+            assert_eq!(live(), live(), "life {seed}");
+        }
     }
+    replays::<Life>();
+    replays::<pop3::Life>();
 }

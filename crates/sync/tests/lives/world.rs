@@ -12,9 +12,11 @@ use archive::{Archive, Place, Seeded, Writer, WriterOptions, init_at};
 use futures::future::BoxFuture;
 use remote::{Connection, Credentials, Endpoint, Network, Security};
 use restante_sync::{
-    Clock, FolderFilter, Job, Ledger, Progress, PullLimits, Stop, Surroundings, Time, pull_in,
+    Clock, FolderFilter, Job, Ledger, Pop3Options, Progress, Protocol, PullLimits, Stop, Surroundings, Time,
+    pull_in,
 };
-use server::Host;
+use server::{Host, pop3};
+use tokio::io::DuplexStream;
 
 use crate::dice::{Dice, PauseDice};
 use crate::model::USER;
@@ -33,8 +35,35 @@ pub(crate) struct Pulled {
     pub(crate) knows_all: bool,
 }
 
-pub(crate) struct World {
-    pub(crate) host: Host,
+/// A server in this process, of whatever protocol.
+pub(crate) trait Hosting: Clone + Send + Sync + 'static {
+    fn serve(&self, stream: DuplexStream) -> impl Future<Output = ()> + Send;
+
+    fn protocol(&self) -> Protocol;
+}
+
+impl Hosting for Host {
+    async fn serve(&self, stream: DuplexStream) {
+        self.serve(stream).await;
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Imap
+    }
+}
+
+impl Hosting for pop3::Host {
+    async fn serve(&self, stream: DuplexStream) {
+        self.serve(stream).await;
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Pop3(Pop3Options::default())
+    }
+}
+
+pub(crate) struct World<H = Host> {
+    pub(crate) host: H,
     pub(crate) disk: SimulatedDisk,
     /// A sync has failed, and what it should have kept may be gone.
     pub(crate) disk_lied: bool,
@@ -44,8 +73,8 @@ pub(crate) struct World {
     clock: Clockwork,
 }
 
-impl World {
-    pub(crate) fn new(dice: &mut Dice, host: Host) -> Self {
+impl<H: Hosting> World<H> {
+    pub(crate) fn new(dice: &mut Dice, host: H) -> Self {
         let disk = SimulatedDisk::new();
         let chance = Arc::new(Seeded::new(dice.number()));
         let options = WriterOptions {
@@ -105,7 +134,7 @@ impl World {
     fn job(&self) -> Job {
         Job {
             account: "life".into(),
-            protocol: restante_sync::Protocol::Imap,
+            protocol: self.host.protocol(),
             endpoint: Endpoint {
                 host: "localhost".into(),
                 port: 143,
@@ -125,13 +154,13 @@ fn paused_runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// A line to a server in this process.
-struct InProcess {
-    host: Host,
+struct InProcess<H> {
+    host: H,
     connections: AtomicUsize,
     refused: usize,
 }
 
-impl Network for InProcess {
+impl<H: Hosting> Network for InProcess<H> {
     fn connect<'a>(
         &'a self,
         host: &'a str,

@@ -1,7 +1,7 @@
 //! Which message is which: servers without UIDLs, with doubled, odd, changed and recycled ones.
 
 use restante_sync::Outcome;
-use server::pop3::{Behaviour, Uidls};
+use server::pop3::{Behaviour, Effect, Fault, Trigger, Uidls};
 use testkit::ScriptedPop3;
 
 use crate::world::{World, asked, mail};
@@ -45,6 +45,18 @@ fn p01_without_uidls_and_top_all_is_fetched_each_time_and_told_by_its_content() 
     let (ledger, _) = world.pull(Behaviour::bare());
     world.assert_whole(&ledger);
     assert_eq!((ledger.totals.new, ledger.totals.vanished), (1, 1));
+}
+
+#[test]
+fn p01_a_line_that_never_lasts_for_all_of_a_maildrop_without_uidls_ends_the_run_and_loses_nothing() {
+    let world = World::with_messages(20);
+    let fault = Fault::new(Trigger::Sent(20_000), Effect::Disconnect);
+    let (ledger, server) = world.pull(Behaviour::bare().with_fault(fault));
+    assert_ne!(ledger.outcome, Outcome::Ok);
+    assert!(server.counts().connections < 20, "{:?}", server.counts());
+    assert!(world.held().len() > 5, "{ledger:#?}");
+    world.assert_whole(&world.pull(Behaviour::bare()).0);
+    assert_eq!(world.stored(), 20);
 }
 
 #[test]

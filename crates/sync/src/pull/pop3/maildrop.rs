@@ -62,7 +62,7 @@ pub(super) struct Maildrop {
     pub(super) loss_was_told: bool,
     /// The server has asked us to slow down.
     pub(super) one_at_a_time: bool,
-    /// Messages gained so far.
+    /// Messages gained so far: new ones, or proven for the first time.
     pub(super) delivered: u64,
     suspects: Suspects,
     on_its_way: Option<Uid>,
@@ -549,7 +549,14 @@ impl Work<'_, '_> {
         let order = Order { epoch: self.held.epoch, purpose, wants, doubts, pace };
         let fetched = &mut self.entry.bytes_fetched;
         let result = bring(self.context, self.session, &order, &mut brought, fetched).await;
-        self.maildrop.delivered += brought.delivered.len();
+        self.maildrop.delivered += match purpose {
+            Purpose::Keep => brought.delivered.len(),
+            Purpose::Prove => brought.delivered.intersection(&self.held.unproven).len(),
+            Purpose::Place(pool) => {
+                self.context.pipeline.flush().await?;
+                pool.given()
+            }
+        };
         self.maildrop.counts.exact += brought.counts.exact;
         self.maildrop.counts.other.append(&mut brought.counts.other);
         if let Err(error) = &result {

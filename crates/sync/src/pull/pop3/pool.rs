@@ -20,6 +20,8 @@ pub(crate) struct Pool(Mutex<State>);
 struct State {
     vacant: HashMap<MessageKey, VecDeque<Uid>>,
     next: Option<Uid>,
+    /// How many messages found no place and got a UID.
+    given: u64,
     /// What the server said of those on their way, by the UID that stands in for each.
     expected: HashMap<Uid, (Option<Uidl>, u64)>,
     /// Where they came to lie.
@@ -53,6 +55,11 @@ impl Pool {
         self.state().found.get(&stand_in).copied()
     }
 
+    /// How many messages got a UID of their own.
+    pub(super) fn given(&self) -> u64 {
+        self.state().given
+    }
+
     /// The place of a message whose bytes are here. A new UID is recorded with its name.
     pub(crate) fn place_of(
         &self,
@@ -72,6 +79,7 @@ impl Pool {
         let (uidl, octets) = state.expected.get(&stand_in).cloned().unwrap_or_default();
         writer.name(epoch, &[PopName { uid, uidl, octets }])?;
         state.found.insert(stand_in, uid);
+        state.given += 1;
         Ok(Place::New(uid))
     }
 

@@ -1,0 +1,429 @@
+//! Lives of accounts over POP3, in the same world.
+//!
+//! Mail arrives, vanishes, comes back; the server is moved and calls everything by other names, is put
+//! back from a backup and gives old names to new mail, has no UIDLs, or the same for several messages.
+//! Meanwhile the line breaks at any octet, lists end early, commands are refused, answers are shifted,
+//! locks stay, the disk fails and the power goes.
+//!
+//! After each step: no message that was ever in the archive is gone, and every one is a message that the
+//! server had, byte for byte; a run that is `ok` has each message of the maildrop as often as it lies
+//! there; DELE was never said; the history stands; `verify` finds nothing.
+
+mod faults;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use archive::disk::simulated::{Chances, Faults as DiskFaults};
+use archive::{Archive, Proof, View, When};
+use message::{Flags, InternalDate, MessageKey, UidSet};
+use restante_sync::{Ledger, Outcome};
+use server::pop3::{Behaviour, Host, Uidls};
+use server::{Snapshot, Store};
+
+use crate::Played;
+use crate::dice::Dice;
+use crate::faults::disk_faults;
+use crate::invariants::{self, Broken, Witness};
+use crate::mail::Post;
+use crate::model::USER;
+use crate::world::{Pulled, World};
+
+/// A message that failed in so many runs as a life has is tried again in at most so many more.
+const MOST_RUNS_AT_THE_END: usize = 150;
+/// Commands in one run; more, and the engine is going round in circles.
+const MOST_COMMANDS: u64 = 20_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Arrives,
+    Vanishes,
+    ComesBack,
+    Moved,
+    NamesDouble,
+    BackupIsMade,
+    BackupIsPutBack,
+    OtherServer,
+}
+
+const EVENTS: [(usize, Event); 8] = [
+    (40, Event::Arrives),
+    (12, Event::Vanishes),
+    (5, Event::ComesBack),
+    (4, Event::Moved),
+    (4, Event::NamesDouble),
+    (4, Event::BackupIsMade),
+    (3, Event::BackupIsPutBack),
+    (4, Event::OtherServer),
+];
+
+/// How a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    Fair,
+    BadServer,
+    BadDisk,
+    PowerCut,
+    Storm,
+}
+
+const WEATHER: [(usize, Weather); 5] = [
+    (30, Weather::Fair),
+    (40, Weather::BadServer),
+    (10, Weather::BadDisk),
+    (12, Weather::PowerCut),
+    (8, Weather::Storm),
+];
+
+pub(crate) struct Life {
+    dice: Dice,
+    store: Store,
+    post: Post,
+    backups: Vec<Snapshot>,
+    /// What the server calls its messages, and whether it was moved.
+    uidls: Uidls,
+    generation: u32,
+    kind: Kind,
+    world: World<Host>,
+    /// Every message that ever lay there.
+    ever: HashSet<MessageKey>,
+    /// Those that are gone, and may come back.
+    gone: Vec<(InternalDate, Arc<[u8]>)>,
+    /// The server has given old names to other messages: where size and header are the same, too,
+    /// nobody can tell.
+    recycled: bool,
+    committed: BTreeSet<MessageKey>,
+    witnesses: Vec<Witness>,
+    story: Vec<String>,
+}
+
+/// What a server can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    uidl: bool,
+    top: bool,
+    pub(super) pipelining: bool,
+    keeps_locks: bool,
+}
+
+impl Kind {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            uidl: !dice.permille(150),
+            top: !dice.permille(150),
+            pipelining: !dice.permille(400),
+            keeps_locks: dice.permille(200),
+        }
+    }
+
+    fn behaviour(self, uidls: &Uidls) -> Behaviour {
+        let all = Behaviour::modern().with_uidls(uidls.clone()).with("USER");
+        let offered = [(self.uidl, "UIDL"), (self.top, "TOP"), (self.pipelining, "PIPELINING")];
+        let behaviour = offered.iter().filter(|(has, _)| !has).fold(all, |all, (_, what)| all.without(what));
+        if self.keeps_locks { behaviour.keeping_locks_for(2) } else { behaviour }
+    }
+}
+
+impl Played for Life {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let store = Store::new();
+        store.add_user(USER, "pass");
+        let kind = Kind::draw(&mut dice);
+        let uidls = if dice.permille(250) { Uidls::by_content() } else { Uidls::by_uid() };
+        let host = Host::new(store.clone(), kind.behaviour(&uidls));
+        let world = World::new(&mut dice, host);
+        Self {
+            dice,
+            store,
+            post: Post::default(),
+            backups: Vec::new(),
+            generation: 0,
+            kind,
+            world,
+            ever: HashSet::new(),
+            gone: Vec::new(),
+            recycled: false,
+            committed: BTreeSet::new(),
+            witnesses: Vec::new(),
+            story: vec![format!("a server of {kind:?} {uidls:?}")],
+            uidls,
+        }
+    }
+
+    fn live(&mut self) -> Result<(), Broken> {
+        for _ in 0..3 + self.dice.below(6) {
+            for _ in 0..self.dice.magnitude(9) {
+                let event = self.dice.weighted(&EVENTS);
+                let detail = self.let_happen(event);
+                self.story.push(format!("{event:?} {detail}"));
+            }
+            let weather = self.dice.weighted(&WEATHER);
+            self.run_in(weather)?;
+        }
+        self.end_well()
+    }
+
+    fn story(&self) -> &[String] {
+        &self.story
+    }
+
+    fn fingerprint(&self) -> ([u8; 32], Vec<String>) {
+        (self.world.disk.fingerprint(), self.world.host.log())
+    }
+}
+
+impl Life {
+    fn let_happen(&mut self, event: Event) -> String {
+        match event {
+            Event::Arrives => {
+                let count = 1 + self.dice.magnitude(6);
+                for _ in 0..count {
+                    let (bytes, date) = self.post.next(&mut self.dice);
+                    self.deliver(date, bytes);
+                }
+                count.to_string()
+            }
+            Event::Vanishes => self.vanishes(),
+            Event::ComesBack => {
+                let Some((date, bytes)) = self.gone.pop() else { return String::new() };
+                self.deliver(date, bytes);
+                "1".to_owned()
+            }
+            Event::Moved => {
+                self.generation += 1;
+                self.uidls = Uidls::of_generation(self.generation);
+                self.world.host.set_uidls(self.uidls.clone());
+                self.generation.to_string()
+            }
+            Event::NamesDouble => self.names_double(),
+            Event::BackupIsMade => {
+                self.backups.push(self.store.snapshot());
+                String::new()
+            }
+            Event::BackupIsPutBack => {
+                let Some(backup) = self.dice.pick(&self.backups).cloned() else { return String::new() };
+                self.store.restore(&backup);
+                self.recycled = true;
+                self.let_happen(Event::Arrives)
+            }
+            Event::OtherServer => {
+                self.kind = Kind::draw(&mut self.dice);
+                self.world.host = Host::new(self.store.clone(), self.kind.behaviour(&self.uidls));
+                format!("{:?}", self.kind)
+            }
+        }
+    }
+
+    fn deliver(&mut self, date: InternalDate, bytes: Arc<[u8]>) {
+        self.ever.insert(MessageKey::of(&bytes));
+        self.store.append(USER, "INBOX", &Flags::new(), &date, bytes).unwrap();
+    }
+
+    fn vanishes(&mut self) -> String {
+        let messages = self.store.messages(USER, "INBOX").unwrap();
+        let few = self.dice.magnitude(5);
+        let gone: Vec<_> = (0..=few).filter_map(|_| self.dice.pick(&messages).cloned()).collect();
+        let uids: UidSet = gone.iter().map(|message| message.uid).collect();
+        self.store.expunge(USER, "INBOX", &uids).unwrap();
+        self.gone.extend(gone.into_iter().map(|message| (message.date, message.bytes)));
+        uids.to_string()
+    }
+
+    /// Some messages have one name from now on, or none that can be used.
+    fn names_double(&mut self) -> String {
+        let messages = self.store.messages(USER, "INBOX").unwrap();
+        let name = *self.dice.pick(&[&b"same"[..], b"other", &[b'x'; 600]]).unwrap();
+        let mut named = Vec::new();
+        for _ in 0..1 + self.dice.below(3) {
+            if let Some(message) = self.dice.pick(&messages) {
+                self.uidls = self.uidls.clone().but(message.uid.get(), name);
+                named.push(message.uid);
+            }
+        }
+        // The name was another message's before, perhaps.
+        self.recycled = true;
+        self.world.host.set_uidls(self.uidls.clone());
+        format!("{named:?} are {}", name.escape_ascii())
+    }
+
+    fn run_in(&mut self, weather: Weather) -> Result<(), Broken> {
+        let script = match weather {
+            Weather::BadServer | Weather::Storm => faults::draw(&mut self.dice, self.kind),
+            _ => Vec::new(),
+        };
+        self.story.push(format!("{weather:?} {script:?}"));
+        let is_honest = script.is_empty();
+        self.world.host.set_faults(&script);
+        if weather == Weather::BadDisk {
+            let faults = disk_faults(&mut self.dice);
+            self.story.push(format!("{faults:?}"));
+            let call = faults.failure.and_then(|failure| failure.call);
+            self.world.disk_lied |= call == Some(archive::disk::simulated::Call::Sync);
+            self.world.disk.set_faults(faults);
+        }
+        let cuts_power = matches!(weather, Weather::PowerCut | Weather::Storm);
+        if cuts_power {
+            // What was synced is durable, the record begins anew.
+            self.world.disk = self.world.disk.copy();
+        }
+        let pulled = self.run();
+        self.world.disk.set_faults(DiskFaults::default());
+        if cuts_power {
+            self.power_is_cut();
+        }
+        if cuts_power || weather == Weather::BadDisk {
+            invariants::verify_finds_nothing(&self.world)?;
+        }
+        let archive = invariants::opened(&self.world)?;
+        self.nothing_is_gone(archive.view())?;
+        match pulled? {
+            Some(pulled) if !cuts_power => self.run_is_true(archive.view(), &pulled, is_honest),
+            _ => Ok(()),
+        }
+    }
+
+    /// One run. `None` when the archive could not be opened, or not be read as a whole.
+    fn run(&mut self) -> Result<Option<Pulled>, Broken> {
+        let before = self.world.host.counts().commands;
+        let pulled = self.world.pull(&mut self.dice, 0, &());
+        let commands = self.world.host.counts().commands - before;
+        if commands > MOST_COMMANDS {
+            return Err(format!("the engine sent {commands} commands in one run"));
+        }
+        let log = self.world.host.log();
+        if let Some(line) = log.iter().find(|line| line.starts_with("DELE") || line.starts_with("RSET")) {
+            return Err(format!("the engine said {line}"));
+        }
+        match pulled {
+            Ok(pulled) => {
+                self.story.push(serde_json::to_string(&pulled.ledger).unwrap());
+                Ok(pulled.knows_all.then_some(pulled))
+            }
+            Err(error) => {
+                self.story.push(format!("the archive does not open: {error}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The disk is left in one of the states in which a power cut may leave it.
+    fn power_is_cut(&mut self) {
+        let operations = self.world.disk.operations();
+        let at = if self.dice.permille(150) { operations } else { self.dice.below(operations + 1) };
+        let mut chances = Chances::seeded(self.dice.number());
+        let left = self.world.disk.after_crash(at, 512, &mut |possibilities| chances.choose(possibilities));
+        self.story.push(format!("the power is cut before operation {at} of {operations}"));
+        self.world.disk = left;
+    }
+
+    /// Whatever has happened: nothing is gone, and nothing was made up.
+    fn nothing_is_gone(&mut self, view: View<'_>) -> Result<(), Broken> {
+        let mut seen: BTreeSet<MessageKey> = BTreeSet::new();
+        if let Some((_, held)) = invariants::in_inbox(view, When { as_of: None, deleted: true })? {
+            seen.extend(held.iter().map(|placement| placement.message));
+        }
+        if let Some(key) = seen.iter().find(|key| !self.ever.contains(*key)) {
+            return Err(format!("the server never had {key}"));
+        }
+        for key in &self.committed {
+            if !view.holds_message(key).map_err(|error| error.to_string())? {
+                return Err(format!("{key} was in the archive and is gone"));
+            }
+        }
+        self.committed.append(&mut seen);
+        Ok(())
+    }
+
+    /// What a run says of itself is true.
+    fn run_is_true(&mut self, view: View<'_>, pulled: &Pulled, is_honest: bool) -> Result<(), Broken> {
+        let ledger = &pulled.ledger;
+        let error = ledger.error.as_deref().unwrap_or_default();
+        if error.contains("fault in restante itself") || error.contains("taken longer than") {
+            return Err(error.to_owned());
+        }
+        if ledger.outcome != Outcome::Ok {
+            return Ok(());
+        }
+        let account = view.account("life").map_err(|error| error.to_string())?;
+        let account = account.ok_or("the run is ok, and there is no account")?;
+        let runs = view.runs(account.id, 1).map_err(|error| error.to_string())?;
+        let run = runs.first().ok_or("the run is ok, and is not in the archive")?.id;
+        let held = invariants::in_inbox(view, When::default())?;
+        let witness = Witness::new(run, held.ok_or("the run is ok, and there is no INBOX")?);
+        self.everything_is_there(view, &witness, is_honest)?;
+        self.witnesses.push(witness);
+        Ok(())
+    }
+
+    /// Each message of the maildrop is held as often as it lies there, and nothing else is, if the server
+    /// told the truth of what it has. Where a server gives names again, to messages of the same size, only
+    /// a sample of headers tells; and a message that was recognised by size and header may be another one
+    /// before its bytes are compared.
+    fn everything_is_there(&self, view: View<'_>, witness: &Witness, is_honest: bool) -> Result<(), Broken> {
+        let mut times: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        let by_header = witness.held().iter().any(|placement| placement.proof == Proof::Header);
+        let name_of = |bytes: &[u8]| {
+            if !(self.recycled || by_header) {
+                return MessageKey::of(bytes).to_string();
+            }
+            format!("{} octets", bytes.len())
+        };
+        for message in self.store.messages(USER, "INBOX").unwrap() {
+            times.entry(name_of(&message.bytes)).or_default().0 += 1;
+        }
+        for placement in witness.held() {
+            let bytes = view.read_to_vec(&placement.message).map_err(|error| error.to_string())?;
+            times.entry(name_of(&bytes)).or_default().1 += 1;
+        }
+        let is_wrong = |(there, here): (usize, usize)| if is_honest { there != here } else { there > here };
+        match times.iter().find(|(_, times)| is_wrong(**times)) {
+            Some((name, (there, here))) => {
+                Err(format!("the run is ok; {name} lies there {there} times and here {here} times"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Healthy runs until all is there; then nothing is left to be done, and history stands.
+    fn end_well(&mut self) -> Result<(), Broken> {
+        self.story.push("all is well from here on".to_owned());
+        self.world.host.set_faults(&[]);
+        self.world.days_go_by(8);
+        for run in 1.. {
+            let (ledger, archive) = self.healthy_run()?;
+            if ledger.outcome == Outcome::Ok && invariants::unproven(archive.view())? == 0 {
+                break;
+            }
+            if run == MOST_RUNS_AT_THE_END {
+                return Err(format!("healthy runs do not bring everything: {ledger:?}"));
+            }
+        }
+        let before = self.world.host.counts().retrieved_octets;
+        let (idle, archive) = self.healthy_run()?;
+        let fetched = self.world.host.counts().retrieved_octets - before;
+        // Messages without a name are compared, by their bytes, in each run.
+        let all_have_names = self.kind.uidl && !self.story.iter().any(|line| line.starts_with("NamesDouble"));
+        if idle.totals.new > 0 || (all_have_names && self.uidls_differ() && fetched > 0) {
+            return Err(format!("a second run fetches {fetched} octets: {idle:?}"));
+        }
+        invariants::verify_finds_nothing(&self.world)?;
+        invariants::history_stands(archive.view(), &self.witnesses)
+    }
+
+    /// Whether each message of the maildrop has a name of its own.
+    fn uidls_differ(&self) -> bool {
+        let messages = self.store.messages(USER, "INBOX").unwrap();
+        let keys: HashSet<MessageKey> =
+            messages.iter().map(|message| MessageKey::of(&message.bytes)).collect();
+        keys.len() == messages.len() || self.uidls != Uidls::by_content()
+    }
+
+    fn healthy_run(&mut self) -> Result<(Ledger, Archive), Broken> {
+        let pulled = self.run()?.ok_or("the archive does not open")?;
+        let archive = invariants::opened(&self.world)?;
+        self.nothing_is_gone(archive.view())?;
+        self.run_is_true(archive.view(), &pulled, true)?;
+        Ok((pulled.ledger, archive))
+    }
+}
