@@ -105,7 +105,8 @@ fn d24_a_polite_end_at_any_moment_leaves_a_ledger_that_says_so() {
 
 #[test]
 fn killed_at_random_points_over_pop3_nothing_is_there_twice_and_nothing_is_missing() {
-    let Some(world) = World::over_pop3(Options::default()) else { return };
+    // What a killed run leaves of its session may stand in the way of the next one.
+    let Some(world) = World::over_pop3(Options::default().pop3_lock_session()) else { return };
     let mut judge = world.judge();
     let mut random = Random::new(0x909);
     let (kills, mut next) = (if is_long() { 30 } else { 6 }, 0);
@@ -137,11 +138,6 @@ fn killed_at_random_points_over_pop3_nothing_is_there_twice_and_nothing_is_missi
     listed.sort_by_key(|message| message["uidl"].as_str().map(str::to_owned));
     listed.dedup_by_key(|message| message["uidl"].clone());
     assert_eq!(listed.len(), next as usize, "each unique-id once");
-    let mut held = world.export("eml");
-    let mut wanted: Vec<Vec<u8>> =
-        judge.fetch_all("INBOX").into_iter().map(|message| message.bytes).collect();
-    held.sort_unstable();
-    wanted.sort_unstable();
-    assert!(held == wanted, "the archive holds something else than the server");
+    world.assert_archive_equals_maildrop();
     world.run(0, &["verify"]);
 }

@@ -53,17 +53,6 @@ fn filled(mails: &[Vec<u8>]) -> Option<(World, u32)> {
     Some((world, count))
 }
 
-/// Asserts that the archive gives back what IMAP shows of the maildrop, each message exactly once.
-#[track_caller]
-fn assert_archive_equals_maildrop(world: &World) {
-    let mut held = world.export("eml");
-    let mut wanted: Vec<Vec<u8>> = world.judge().fetch_all("INBOX").into_iter().map(|m| m.bytes).collect();
-    held.sort_unstable();
-    wanted.sort_unstable();
-    assert_eq!(held.len(), wanted.len(), "messages exported");
-    assert!(held == wanted, "the exported bytes are not those of the server");
-}
-
 /// How often each content is listed.
 fn ids(messages: &[Value]) -> BTreeMap<&str, usize> {
     let mut ids = BTreeMap::new();
@@ -96,7 +85,7 @@ fn the_same_mailbox_over_pop3_and_over_imap_is_the_same_mail_and_is_stored_once(
     );
     world.configure(&format!("{}{beside}", world.pop3_lines()));
     world.run(0, &["--run-now", ACCOUNT]);
-    assert_archive_equals_maildrop(&world);
+    world.assert_archive_equals_maildrop();
     let alone = world.pack_bytes();
     world.run(0, &["--run-now", "web"]);
     let grown = world.pack_bytes() - alone;
@@ -146,7 +135,7 @@ fn all_that_can_be_done_with_an_archive_works_on_what_came_over_pop3() {
         assert_eq!(message["size"], shown.len(), "{message}");
         assert_eq!(world.json(&["history", ACCOUNT, id])["stays"][0]["folder"], "INBOX");
     }
-    assert_archive_equals_maildrop(&world);
+    world.assert_archive_equals_maildrop();
     assert_eq!(world.json(&["history", ACCOUNT])["runs"][0]["new"], count);
     assert_eq!(world.json(&["status"])["accounts"][0]["account"], ACCOUNT);
     assert_eq!(world.json(&["check-config", "--connect"])["accounts"][0]["folders"], 1);
@@ -181,7 +170,7 @@ fn what_vanishes_is_known_and_the_day_before_is_one_as_of_away() {
     append(&mut world.judge(), "INBOX", 40..45);
     let ledger = world.run_now();
     assert_eq!((total(&ledger, "vanished"), total(&ledger, "new"), total(&ledger, "archived")), (3, 5, 42));
-    assert_archive_equals_maildrop(&world);
+    world.assert_archive_equals_maildrop();
     let then = world.messages(ACCOUNT, "INBOX", &["--as-of", "run:1"]);
     assert_eq!(ids(&then), ids(&before));
     let all = world.messages(ACCOUNT, "INBOX", &["--deleted"]);
@@ -218,7 +207,7 @@ fn all_unique_ids_change_and_nothing_is_fetched_twice_or_doubled() {
     assert!(moved < full / 2, "{moved} octets after {full}");
     let after = world.messages(ACCOUNT, "INBOX", &[]);
     assert_eq!(ids(&after), ids(&before));
-    assert_archive_equals_maildrop(&world);
+    world.assert_archive_equals_maildrop();
     // What was recognised by its header is proven by its bytes, some of it in each run, to the last.
     let later: Vec<Value> =
         (0..60).map(|_| world.run_now()).take_while(|run| total(run, "bytes_fetched") > 0).collect();

@@ -267,6 +267,22 @@ impl World {
         assert!(exported == bytes_on_server, "the exported bytes are not those of the server");
     }
 
+    /// Asserts that `export` gives back what IMAP shows of the INBOX, each message exactly once: all
+    /// that there is to compare after a pull over POP3.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn assert_archive_equals_maildrop(&self) {
+        let mut held = self.export("eml");
+        let inbox = self.judge().fetch_all("INBOX");
+        let mut wanted: Vec<Vec<u8>> = inbox.into_iter().map(|message| message.bytes).collect();
+        held.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(held.len(), wanted.len(), "messages exported");
+        assert!(held == wanted, "the exported bytes are not those of the server");
+    }
+
     /// Exports the account in this format and returns the bytes of each file that ends in `.eml`.
     ///
     /// # Panics
