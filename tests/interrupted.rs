@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use restante_tests::{ACCOUNT, World, append, is_long};
 use rustix::process::{Pid, Signal, kill_process};
 use server::sample::Random;
-use testkit::{Direction, FaultProxy, Harm, Options};
+use testkit::{Direction, FaultProxy, Harm, Mail, Options};
 
 const MESSAGES: u32 = 600;
 
@@ -138,6 +138,29 @@ fn killed_at_random_points_over_pop3_nothing_is_there_twice_and_nothing_is_missi
     listed.sort_by_key(|message| message["uidl"].as_str().map(str::to_owned));
     listed.dedup_by_key(|message| message["uidl"].clone());
     assert_eq!(listed.len(), next as usize, "each unique-id once");
+    world.assert_archive_equals_maildrop();
+    world.run(0, &["verify"]);
+}
+
+#[test]
+fn killed_30_times_in_a_large_maildrop_it_goes_on_from_its_last_commit() {
+    if !is_long() {
+        return;
+    }
+    let Some(mut world) = World::over_pop3(Options::default().pop3_lock_session()) else { return };
+    let mut random = Random::new(0x910);
+    let (mut killed, mut messages) = (0, 0);
+    while killed < 30 {
+        // Up to a commit's worth of mail is gone with each kill, and what was committed never is.
+        if run_and_kill(&world, world.pack_bytes() + random.below(12 << 20) as u64) {
+            killed += 1;
+        } else {
+            messages += world.fill(&Mail::new(random.number(), 2_500).in_folders(&["INBOX"]));
+        }
+    }
+    let ledger = world.run_now();
+    assert_eq!(ledger["totals"]["archived"], messages);
+    assert_eq!(world.messages(ACCOUNT, "INBOX", &[]).len(), messages);
     world.assert_archive_equals_maildrop();
     world.run(0, &["verify"]);
 }
