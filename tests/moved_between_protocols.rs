@@ -1,6 +1,9 @@
 //! An account goes from POP3 to IMAP, or back, under the same name: one archive, nothing doubled.
 
-use restante_tests::{ACCOUNT, World, append, uids};
+use std::collections::BTreeSet;
+
+use message::Flags;
+use restante_tests::{ACCOUNT, USER, World, append, date, uids};
 use serde_json::Value;
 use testkit::Options;
 
@@ -76,5 +79,27 @@ fn from_imap_to_pop3_only_what_was_not_known_is_fetched() {
     let ledger = world.run_now();
     assert_eq!(ledger["outcome"], "ok", "{ledger}");
     world.assert_archive_equals_server();
+    world.run(0, &["verify"]);
+}
+
+#[test]
+fn what_the_other_protocol_shows_with_other_bytes_is_found_out_and_kept_in_both_forms() {
+    let Some(mut world) = world() else { return };
+    // IMAP has no NUL; Dovecot shows 0x80 in its place. Size and header block are the same.
+    let letter = format!("Subject: a NUL\r\n\r\n{}\0\r\n", "x".repeat(5_000));
+    world.dovecot.deliver(USER, "INBOX", &Flags::new(), &date(1), letter.as_bytes());
+    let _ = world.run_now();
+    assert!(world.export("eml").contains(&letter.clone().into_bytes()));
+    world.configure("");
+    // Recognised by its header at first; some of those are compared in each run, to the last.
+    let runs = (0..20).map(|_| world.run_now()).take_while(|run| total(run, "bytes_fetched") > 0).count();
+    assert!((1..20).contains(&runs), "{runs} runs");
+    world.assert_archive_equals_server();
+    let past = world.messages(ACCOUNT, "INBOX", &["--as-of", "run:1"]);
+    assert_eq!(past.len(), MESSAGES as usize + 1);
+    let all = world.messages(ACCOUNT, "INBOX", &["--deleted"]);
+    let forms =
+        all.iter().filter(|message| message["subject"] == "a NUL").map(|message| message["id"].as_str());
+    assert_eq!(forms.collect::<BTreeSet<_>>().len(), 2, "{all:?}");
     world.run(0, &["verify"]);
 }
