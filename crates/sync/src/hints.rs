@@ -65,7 +65,12 @@ pub fn bytes_per_day(host: &str) -> Option<u64> {
 /// fetched, some of it at a time, or, to a user that begins with `recent:`, what came within 30 days.
 #[must_use]
 pub fn pop3_listing(host: &str, user: &str) -> Pop3Listing {
-    if is_within(host, &GMAIL) || user.starts_with("recent:") { Pop3Listing::New } else { Pop3Listing::All }
+    if is_within(host, &GMAIL) || is_recent(user) { Pop3Listing::New } else { Pop3Listing::All }
+}
+
+/// Whether Gmail shows this user the mail of the last days, fetched or not.
+pub(crate) fn is_recent(user: &str) -> bool {
+    user.starts_with("recent:")
 }
 
 /// What to tell of a known provider before it is pulled over POP3, with the better way.

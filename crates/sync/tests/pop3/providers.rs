@@ -40,7 +40,44 @@ fn p06_a_line_that_is_dropped_loses_none_of_gmails_messages() {
     let server = gmail(&mut world);
     server.set_faults(&[Fault::on("RETR", Effect::DisconnectAfter(700)).only(10)]);
     world.assert_whole(&world.pull_from(&server, &()));
-    assert_eq!(asked(&server, "RETR"), 61);
+    // Those before the cut were fetched by a session without QUIT: they are shown again, and fetched
+    // again so that others can be shown.
+    assert_eq!(asked(&server, "RETR"), 61 + 9);
+}
+
+#[test]
+fn p06_messages_that_are_here_and_stand_in_the_place_of_others_are_fetched_again() {
+    // QUIT that does not get through.
+    let mut world = World::with_messages(60);
+    let server = gmail(&mut world);
+    server.set_faults(&[Fault::on("QUIT", Effect::Disconnect).first(2)]);
+    let ledger = world.pull_from(&server, &());
+    world.assert_whole(&ledger);
+    assert!(ledger.warnings.is_empty(), "{ledger:#?}");
+    world.fill(61..=70, 500);
+    server.set_faults(&[Fault::on("QUIT", Effect::Disconnect)]);
+    let ledger = world.pull_from(&server, &());
+    assert!(ledger.warnings.iter().any(|warning| warning.contains("goes on showing")), "{ledger:#?}");
+    assert!(asked(&server, "RETR") < 60 + 50 + 80, "{:?}", server.counts());
+
+    // A run that ends before QUIT, with as many as are shown.
+    let mut world = World::with_messages(60);
+    let server = gmail(&mut world);
+    world.limits.patience.cuts = 0;
+    server.set_faults(&[Fault::on("STAT", Effect::Disconnect).only(2)]);
+    let ledger = world.pull_from(&server, &());
+    assert_eq!((world.held().len(), ledger.outcome == Outcome::Ok), (25, false), "{ledger:#?}");
+    world.assert_whole(&world.pull_from(&server, &()));
+
+    // Mail that came over IMAP.
+    let mut world = World::with_messages(60);
+    assert_eq!(world.pull_over_imap("a").outcome, Outcome::Ok);
+    let server = gmail(&mut world);
+    world.deliver(&mail(61, 2_000));
+    let ledger = world.pull_from(&server, &());
+    assert_eq!((ledger.outcome, world.stored()), (Outcome::Ok, 61), "{ledger:#?}");
+    let held = world.held();
+    assert!(world.keys_on_server().iter().all(|key| held.contains(key)));
 }
 
 #[test]
@@ -56,8 +93,10 @@ fn p06_recent_mode_shows_a_month_of_all_mail_and_absence_is_no_loss() {
     for day in 50..60 {
         world.deliver_on(day, &mail(u32::try_from(day).unwrap(), 1_000));
     }
+    let before = asked(&server, "RETR");
     let ledger = world.pull_from(&server, &());
     assert_eq!((ledger.outcome, world.held().len()), (Outcome::Ok, 41), "{ledger:#?}");
+    assert_eq!(asked(&server, "RETR") - before, 10);
     assert_eq!((ledger.totals.new, ledger.totals.vanished, ledger.suspicious), (10, 0, false));
 }
 

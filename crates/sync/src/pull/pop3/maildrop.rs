@@ -30,6 +30,7 @@ use super::listing::{Listed, Pairing, pair, pair_by_clue, uids_of};
 use super::open::{Held, keys, open};
 use super::pool::Pool;
 use super::recognise::{clues, differing, header_blocks, recognise};
+use crate::hints::is_recent;
 use crate::ledger::{FolderLedger, Item, Listing};
 use crate::plan;
 use crate::recheck;
@@ -47,6 +48,8 @@ const STALLS: u32 = 2;
 const RIGHT_FOR_ONE_WRONG: u64 = 10;
 /// Held messages that seem to be other ones, of which so many are looked at in full before it is believed.
 const MOST_CONFIRMED: usize = 3;
+/// A server that shows this many messages at a time does not only show what was not fetched.
+const MOST_SHOWN_AT_ONCE: usize = 1_000;
 /// Messages whose octets differ from the server's count that are named in a run.
 const MOST_NAMED: usize = 10;
 
@@ -70,6 +73,10 @@ pub(super) struct Maildrop {
     torn: bool,
     /// What was listed in any session of the run.
     seen: UidSet,
+    /// What is held and was fetched all the same, so that the server shows other messages.
+    pub(super) shown_again: UidSet,
+    /// How many messages the last session showed.
+    shown: u32,
     opened_before: bool,
     stalls: u32,
     /// This run has compared its share of bytes.
@@ -91,6 +98,8 @@ impl Maildrop {
             on_its_way: None,
             torn: false,
             seen: UidSet::new(),
+            shown_again: UidSet::new(),
+            shown: 0,
             opened_before: false,
             stalls: 0,
             proven: false,
@@ -107,6 +116,22 @@ impl Maildrop {
             // It need not be tried alone.
             self.suspects.note(suspect);
         }
+    }
+
+    /// Whether a server shows what was not fetched, and nothing else.
+    fn shows_new(&self, context: &Context<'_>) -> bool {
+        self.options.listing == Pop3Listing::New && !is_recent(&context.job.credentials.user)
+    }
+
+    /// What to tell when such a server has shown messages, and none that was wanted.
+    pub(super) fn shows_what_was_fetched(&self, context: &Context<'_>) -> Option<String> {
+        (self.shown > 0 && self.shows_new(context)).then(|| {
+            format!(
+                "the server goes on showing {} messages that were fetched, and there may be others behind them (if \
+                 it always shows all mail, set listing = \"all\")",
+                self.shown
+            )
+        })
     }
 
     /// The server fell silent while an answer was due. That is what becomes of a server that announces
@@ -144,6 +169,7 @@ pub(super) async fn pull(
         entry.notices.extend(expires(session.capabilities().expire, maildrop.options.every));
     }
     let stat = overview.stat;
+    maildrop.shown = stat.messages;
     if stat.messages > MOST_MESSAGES {
         let bound = u64::from(MOST_MESSAGES);
         return Err(remote::Error::Bound { what: "a count of messages beyond belief", bound }.into());
@@ -346,6 +372,7 @@ impl Work<'_, '_> {
         self.here.extend_from(&stored);
 
         let hinted = self.bring_nameless(&nameless, &uidls).await?;
+        self.fetch_what_is_shown(paired.iter().filter(|(_, uid)| !stored.contains(*uid)).copied()).await?;
         let unproven = self.held.unproven.intersection(&self.here);
         let unproven = paired.into_iter().filter(|(_, uid)| unproven.contains(*uid)).collect();
         if !self.maildrop.proven {
@@ -354,6 +381,24 @@ impl Work<'_, '_> {
             self.maildrop.proven = true;
         }
         Ok(())
+    }
+
+    /// Who shows what was not fetched yet, and shows a message that is here, has not noticed that it was
+    /// fetched: it came by another way, or QUIT did not get through. Until it is fetched again it stands in
+    /// the place of others.
+    async fn fetch_what_is_shown(
+        &mut self,
+        pairs: impl Iterator<Item = (Number, Uid)>,
+    ) -> Result<(), RunError> {
+        let is_meant =
+            |&(_, uid): &(Number, Uid)| self.here.contains(uid) && !self.maildrop.shown_again.contains(uid);
+        let pairs: Vec<_> = pairs.filter(is_meant).collect();
+        if !self.maildrop.shows_new(self.context) || pairs.len() > MOST_SHOWN_AT_ONCE {
+            return Ok(());
+        }
+        self.maildrop.shown_again.extend_from(&uids_of(&pairs));
+        self.maildrop.delivered += pairs.len() as u64;
+        self.fetch_again(pairs).await.map(drop)
     }
 
     /// What was gone and is there again under the same UIDL lies again where it lay.

@@ -22,7 +22,7 @@ mod recognise;
 use std::sync::Arc;
 
 use archive::{MailboxInfo, MailboxSeen};
-use message::MailboxName;
+use message::{MailboxName, UidSet};
 use remote::Kind;
 use remote::pop3::Session;
 
@@ -125,6 +125,7 @@ async fn sessions(
     entry: &mut FolderLedger,
 ) -> Result<(), RunError> {
     let mut cuts = Cuts::default();
+    let mut quits_lost = 0;
     for _ in 0..MOST_SESSIONS {
         let mut session = loop {
             context.may_go_on(entry.bytes_fetched)?;
@@ -147,11 +148,17 @@ async fn sessions(
             Ok(()) => {
                 context.pipeline.commit().await?;
                 let delay = session.capabilities().login_delay;
-                // What a server does at QUIT is its own affair; all that was wanted is here.
+                // What a server does at QUIT is its own affair; all that was wanted is here. Only a server
+                // that shows what was not fetched may need it.
                 if let Err(error) = session.quit().await {
                     tracing::debug!(%error, "the server did not confirm QUIT");
+                    quits_lost += 1;
+                    if quits_lost <= context.job.limits.patience.cuts {
+                        maildrop.shown_again = UidSet::new();
+                    }
                 }
                 if !has_brought || maildrop.options.listing == Pop3Listing::All {
+                    entry.notices.extend(maildrop.shows_what_was_fetched(context));
                     return Ok(());
                 }
                 context
