@@ -6,18 +6,25 @@
 //! it began, and its message numbers mean nothing in the next one.
 //!
 //! * `listing` pairs what is listed with what is known (pure), `pool` does it by content.
-//! * `maildrop` brings the maildrop up to date over one connection; `open` reads what the archive has.
+//! * `maildrop` brings the maildrop up to date over one connection: `survey` asks what there is, `open`
+//!   what the archive has of it, `missing` and `nameless` bring the difference, `doubt` compares what is
+//!   held, `books` accounts for it all.
 //! * `fetch` brings messages, `recognise` spares those that the archive has under another name.
 //!
 //! Nothing is ever deleted on the server: the client has no command for it. QUIT is said when all that
 //! was fetched is on disk, for there are servers that delete then what was fetched.
 
+mod books;
+mod doubt;
 mod fetch;
 mod listing;
 mod maildrop;
+mod missing;
+mod nameless;
 mod open;
 pub(super) mod pool;
 mod recognise;
+mod survey;
 
 use std::sync::Arc;
 
