@@ -149,6 +149,7 @@ fn all_that_can_be_done_with_an_archive_works_on_what_came_over_pop3() {
     wanted.sort_unstable();
     assert!(restored == wanted, "what was restored is not what was there");
 
+    assert_eq!(world.json(&["drill", "--all"])["drills"][0]["outcome"], "proven");
     for entry in std::fs::read_dir(world.archive()).expect("the archive").flatten() {
         if entry.file_name().to_string_lossy().starts_with("catalog.db") {
             std::fs::remove_file(entry.path()).expect("the catalogue can be deleted");
@@ -276,4 +277,35 @@ fn the_benchmark_finds_what_it_measures() {
     for kind in ["floor", "pop3", "imap", "uidl", "nothing new"] {
         assert!(told.contains(&format!("| {kind} |")), "{told}");
     }
+}
+
+#[test]
+fn l01_an_emptied_maildrop_is_told_and_comes_back_to_an_imap_server() {
+    let Some(world) = World::over_pop3(Options::default()) else { return };
+    append(&mut world.judge(), "INBOX", 0..60);
+    let _ = world.run_now();
+    let wanted = world.export("eml");
+    world.judge().expunge("INBOX", &uids("1:55"));
+    let ledger = world.run_with_code(3);
+    assert_eq!(
+        (&ledger["suspicious"], &ledger["totals"]["vanished"]),
+        (&true.into(), &55.into()),
+        "{ledger}"
+    );
+    let status = world.json(&["status"]);
+    let command = &status["accounts"][0]["unacknowledged"][0]["commands"][0];
+    let command = command.as_str().expect("a command");
+    let (_, as_of) = command.rsplit_once(" --as-of ").expect("the state before");
+    assert!(command.contains("--to imaps://USER@HOST"), "{command}");
+    let text = world.run(0, &["status"]).stdout;
+    assert!(String::from_utf8_lossy(&text).contains("POP3 takes no mail back"));
+    world.run(2, &["restore", ACCOUNT, "--to", ACCOUNT, "--as-of", as_of]);
+    let report = world.restore_beside(0, "berta", &["--as-of", as_of]);
+    assert_eq!((&report["outcome"], &report["totals"]["added"]), (&"proven".into(), &60.into()));
+    let mut restored: Vec<Vec<u8>> =
+        world.dovecot.imap("berta").fetch_all("INBOX").into_iter().map(|m| m.bytes).collect();
+    let mut wanted = wanted;
+    restored.sort_unstable();
+    wanted.sort_unstable();
+    assert!(restored == wanted, "what was restored is not what was there");
 }

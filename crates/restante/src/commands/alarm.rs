@@ -45,10 +45,10 @@ pub(super) fn alarms(
     config: Option<&Path>,
 ) -> Result<Vec<Alarm>, Failure> {
     let runs = view.alarms(account.id)?;
-    Ok(runs.iter().map(|run| alarm(&account.name, run, config)).collect())
+    Ok(runs.iter().map(|run| alarm(account, run, config)).collect())
 }
 
-fn alarm(account: &str, run: &RunInfo, config: Option<&Path>) -> Alarm {
+fn alarm(account: &AccountInfo, run: &RunInfo, config: Option<&Path>) -> Alarm {
     let ledger: Value =
         run.ledger_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let warnings = ledger["warnings"].as_array().into_iter().flatten();
@@ -60,32 +60,53 @@ fn alarm(account: &str, run: &RunInfo, config: Option<&Path>) -> Alarm {
         .collect();
     lost.sort_by_key(|&(_, lost)| std::cmp::Reverse(lost));
     let folders: Vec<&str> = lost.iter().map(|&(folder, _)| folder).collect();
-    let as_of = ledger["before"]["as_of"].as_str();
+    let loss = ledger["before"]["as_of"].as_str().map(|as_of| Loss {
+        account: &account.name,
+        protocol: &account.protocol,
+        as_of,
+        folders: &folders,
+    });
     let started_at = run.started_ms.div_euclid(1_000);
     Alarm {
         run: run.id.get(),
         started: rfc3339(started_at),
         finished: run.finished_ms.and_then(|ms| rfc3339(ms.div_euclid(1_000))),
         warnings: warnings.filter_map(|warning| warning.as_str().map(str::to_owned)).collect(),
-        commands: as_of.map(|as_of| way_back(account, as_of, &folders, config)).unwrap_or_default(),
+        commands: loss.map(|loss| way_back(&loss, config)).unwrap_or_default(),
         before: ledger["before"].clone(),
         lost: ledger["lost"].clone(),
         started_at,
     }
 }
 
+/// What was lost, and from which state.
+pub(super) struct Loss<'a> {
+    pub(super) account: &'a str,
+    /// `imap` or `pop3`.
+    pub(super) protocol: &'a str,
+    /// The moment of the state before, as `--as-of` takes it.
+    pub(super) as_of: &'a str,
+    /// The folders, those that lost most first.
+    pub(super) folders: &'a [&'a str],
+}
+
+/// In place of a target that only a person knows: POP3 takes no mail back.
+const SOME_IMAP_SERVER: &str = "imaps://USER@HOST";
+
 /// The commands, as a shell takes them, that bring back an account as it was at a moment, and show it.
-/// The first gives everything back to the account itself. `folders`: those that lost most first; `config`: the configuration, where it was named.
-pub(super) fn way_back(account: &str, as_of: &str, folders: &[&str], config: Option<&Path>) -> Vec<String> {
+/// The first gives everything back, where that can be done to the account itself. `config`: the
+/// configuration, where it was named.
+pub(super) fn way_back(loss: &Loss<'_>, config: Option<&Path>) -> Vec<String> {
     let mut program = "restante".to_owned();
     if let Some(config) = config {
         program += &format!(" --config {}", quoted(&config.to_string_lossy()));
     }
-    let account = quoted(account);
-    let as_of = quoted(as_of);
+    let account = quoted(loss.account);
+    let target = if loss.protocol == "pop3" { SOME_IMAP_SERVER } else { &account };
+    let as_of = quoted(loss.as_of);
     // A name that a terminal would not show as it is cannot be pasted either.
-    let plain = folders.iter().filter(|folder| escape(folder) == **folder).take(MOST_FOLDERS);
-    let mut commands = vec![format!("{program} restore {account} --to {account} --as-of {as_of}")];
+    let plain = loss.folders.iter().filter(|folder| escape(folder) == **folder).take(MOST_FOLDERS);
+    let mut commands = vec![format!("{program} restore {account} --to {target} --as-of {as_of}")];
     commands
         .extend(plain.map(|folder| format!("{program} list {account} {} --as-of {as_of}", quoted(folder))));
     commands.push(format!("{program} export {account} before-the-loss --format maildir --as-of {as_of}"));
@@ -127,6 +148,12 @@ pub(super) fn write_way_back(out: &mut impl Write, commands: &[String]) -> io::R
         "  nothing is lost from the archive; the state before is brought back (with --dry-run: only planned) \
          by the first of these, shown and written to files by the others"
     )?;
+    if commands[0].contains(SOME_IMAP_SERVER) {
+        writeln!(
+            out,
+            "  POP3 takes no mail back: put in user and host of an IMAP server, the mailbox's own or another"
+        )?;
+    }
     commands.iter().try_for_each(|command| writeln!(out, "    {}", escape(command)))
 }
 
@@ -137,8 +164,9 @@ mod tests {
     #[test]
     fn the_way_back_is_written_for_a_shell() {
         let folders = ["INBOX", "Bob's \"R&D\"", "evil\u{1b}[2J", "-rf", "Sent"];
-        let commands =
-            way_back("work", "2026-11-23T08:00:00.123Z", &folders, Some(Path::new("/etc/my r.toml")));
+        let as_of = "2026-11-23T08:00:00.123Z";
+        let loss = Loss { account: "work", protocol: "imap", as_of, folders: &folders };
+        let commands = way_back(&loss, Some(Path::new("/etc/my r.toml")));
         assert_eq!(
             commands,
             [
@@ -149,6 +177,17 @@ mod tests {
                 "restante --config '/etc/my r.toml' export work before-the-loss --format maildir --as-of 2026-11-23T08:00:00.123Z",
             ]
         );
+    }
+
+    #[test]
+    fn the_way_back_of_a_maildrop_leads_to_an_imap_server() -> io::Result<()> {
+        let loss = Loss { account: "old", protocol: "pop3", as_of: "2026-11-23", folders: &["INBOX"] };
+        let commands = way_back(&loss, None);
+        assert_eq!(commands[0], "restante restore old --to imaps://USER@HOST --as-of 2026-11-23");
+        let mut out = Vec::new();
+        write_way_back(&mut out, &commands)?;
+        assert!(String::from_utf8_lossy(&out).contains("POP3 takes no mail back"));
+        Ok(())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use archive::{AccountLock, Writer};
 use sync::{Clock, Ledger, Outcome, Stop, SystemClock, Totals};
 
-use super::alarm::{way_back, write_way_back};
+use super::alarm::{Loss, way_back, write_way_back};
 use super::place::{open_writer, remember};
 use super::stop::listen;
 use super::target::job;
@@ -236,7 +236,13 @@ fn report(context: &Context, ledgers: &[Ledger]) -> Result<(), Failure> {
             let Some(before) = ledger.before.as_ref().filter(|_| ledger.suspicious) else { continue };
             let folders: Vec<&str> = ledger.lost.iter().map(|loss| loss.folder.as_str()).collect();
             let config = context.global.config.as_deref();
-            let commands = way_back(&ledger.account, &before.as_of, &folders, config);
+            let loss = Loss {
+                account: &ledger.account,
+                protocol: ledger.protocol,
+                as_of: &before.as_of,
+                folders: &folders,
+            };
+            let commands = way_back(&loss, config);
             write_way_back(&mut out, &commands)?;
         }
     }
