@@ -1,24 +1,27 @@
 //! Lives of accounts over POP3, in the same world.
 //!
 //! Mail arrives, vanishes, comes back; the server is moved and calls everything by other names, is put
-//! back from a backup and gives old names to new mail, has no UIDLs, or the same for several messages.
+//! back from a backup and gives old names to new mail, has no UIDLs, or the same for several messages,
+//! shows only what was not fetched, or deletes what was.
 //! Meanwhile the line breaks at any octet, lists end early, commands are refused, answers are shifted,
 //! locks stay, the disk fails and the power goes.
 //!
 //! After each step: no message that was ever in the archive is gone, and every one is a message that the
 //! server had, byte for byte; a run that is `ok` has each message of the maildrop as often as it lies
-//! there; DELE was never said; the history stands; `verify` finds nothing.
+//! there; what a server deletes because it was fetched is in the archive; DELE was never said; the history stands; `verify` finds nothing.
 
 mod faults;
+mod meddler;
+mod provider;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use archive::disk::simulated::{Chances, Faults as DiskFaults};
-use archive::{Archive, Proof, View, When};
+use archive::{Archive, PlacementInfo, Proof, View, When};
 use message::{Flags, InternalDate, MessageKey, UidSet};
 use restante_sync::{Ledger, Outcome};
-use server::pop3::{Behaviour, Host, Uidls};
+use server::pop3::{Host, Uidls};
 use server::{Snapshot, Store};
 
 use crate::Played;
@@ -28,6 +31,8 @@ use crate::invariants::{self, Broken, Witness};
 use crate::mail::Post;
 use crate::model::USER;
 use crate::world::{Pulled, World};
+use meddler::{Meddler, Meddling};
+use provider::{Kind, Provider, Shows};
 
 /// A message that failed in so many runs as a life has is tried again in at most so many more.
 const MOST_RUNS_AT_THE_END: usize = 150;
@@ -84,44 +89,21 @@ pub(crate) struct Life {
     uidls: Uidls,
     generation: u32,
     kind: Kind,
-    world: World<Host>,
+    world: World<Provider>,
     /// Every message that ever lay there.
     ever: HashSet<MessageKey>,
+    /// The states of the maildrop in the present run: one, or more when it was changed meanwhile.
+    states: Vec<Vec<Arc<[u8]>>>,
+    /// A message that somebody else has deleted meanwhile.
+    expunged_meanwhile: Option<MessageKey>,
     /// Those that are gone, and may come back.
     gone: Vec<(InternalDate, Arc<[u8]>)>,
-    /// The server has given old names to other messages: where size and header are the same, too,
-    /// nobody can tell.
-    recycled: bool,
+    /// The server has given old names to other messages, or none to some. Then size and header are all that
+    /// tells messages apart before their bytes are compared, and some have both in common.
+    names_failed: bool,
     committed: BTreeSet<MessageKey>,
     witnesses: Vec<Witness>,
     story: Vec<String>,
-}
-
-/// What a server can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
-    uidl: bool,
-    top: bool,
-    pub(super) pipelining: bool,
-    keeps_locks: bool,
-}
-
-impl Kind {
-    fn draw(dice: &mut Dice) -> Self {
-        Self {
-            uidl: !dice.permille(150),
-            top: !dice.permille(150),
-            pipelining: !dice.permille(400),
-            keeps_locks: dice.permille(200),
-        }
-    }
-
-    fn behaviour(self, uidls: &Uidls) -> Behaviour {
-        let all = Behaviour::modern().with_uidls(uidls.clone()).with("USER");
-        let offered = [(self.uidl, "UIDL"), (self.top, "TOP"), (self.pipelining, "PIPELINING")];
-        let behaviour = offered.iter().filter(|(has, _)| !has).fold(all, |all, (_, what)| all.without(what));
-        if self.keeps_locks { behaviour.keeping_locks_for(2) } else { behaviour }
-    }
 }
 
 impl Played for Life {
@@ -131,8 +113,7 @@ impl Played for Life {
         store.add_user(USER, "pass");
         let kind = Kind::draw(&mut dice);
         let uidls = if dice.permille(250) { Uidls::by_content() } else { Uidls::by_uid() };
-        let host = Host::new(store.clone(), kind.behaviour(&uidls));
-        let world = World::new(&mut dice, host);
+        let world = World::new(&mut dice, kind.provider(&store, &uidls));
         Self {
             dice,
             store,
@@ -142,8 +123,10 @@ impl Played for Life {
             kind,
             world,
             ever: HashSet::new(),
+            states: Vec::new(),
+            expunged_meanwhile: None,
             gone: Vec::new(),
-            recycled: false,
+            names_failed: false,
             committed: BTreeSet::new(),
             witnesses: Vec::new(),
             story: vec![format!("a server of {kind:?} {uidls:?}")],
@@ -169,11 +152,20 @@ impl Played for Life {
     }
 
     fn fingerprint(&self) -> ([u8; 32], Vec<String>) {
-        (self.world.disk.fingerprint(), self.world.host.log())
+        (self.world.disk.fingerprint(), self.server().log())
     }
 }
 
 impl Life {
+    fn server(&self) -> &Host {
+        &self.world.host.host
+    }
+
+    /// What lies in the maildrop now.
+    fn maildrop(&self) -> Vec<Arc<[u8]>> {
+        self.store.messages(USER, "INBOX").unwrap().into_iter().map(|message| message.bytes).collect()
+    }
+
     fn let_happen(&mut self, event: Event) -> String {
         match event {
             Event::Arrives => {
@@ -193,7 +185,7 @@ impl Life {
             Event::Moved => {
                 self.generation += 1;
                 self.uidls = Uidls::of_generation(self.generation);
-                self.world.host.set_uidls(self.uidls.clone());
+                self.server().set_uidls(self.uidls.clone());
                 self.generation.to_string()
             }
             Event::NamesDouble => self.names_double(),
@@ -204,12 +196,12 @@ impl Life {
             Event::BackupIsPutBack => {
                 let Some(backup) = self.dice.pick(&self.backups).cloned() else { return String::new() };
                 self.store.restore(&backup);
-                self.recycled = true;
+                self.names_failed = true;
                 self.let_happen(Event::Arrives)
             }
             Event::OtherServer => {
                 self.kind = Kind::draw(&mut self.dice);
-                self.world.host = Host::new(self.store.clone(), self.kind.behaviour(&self.uidls));
+                self.world.host = self.kind.provider(&self.store, &self.uidls);
                 format!("{:?}", self.kind)
             }
         }
@@ -242,8 +234,8 @@ impl Life {
             }
         }
         // The name was another message's before, perhaps.
-        self.recycled = true;
-        self.world.host.set_uidls(self.uidls.clone());
+        self.names_failed = true;
+        self.server().set_uidls(self.uidls.clone());
         format!("{named:?} are {}", name.escape_ascii())
     }
 
@@ -254,7 +246,8 @@ impl Life {
         };
         self.story.push(format!("{weather:?} {script:?}"));
         let is_honest = script.is_empty();
-        self.world.host.set_faults(&script);
+        self.names_failed |= !self.kind.uidl || format!("{script:?}").contains("UIDL");
+        self.server().set_faults(&script);
         if weather == Weather::BadDisk {
             let faults = disk_faults(&mut self.dice);
             self.story.push(format!("{faults:?}"));
@@ -267,7 +260,8 @@ impl Life {
             // What was synced is durable, the record begins anew.
             self.world.disk = self.world.disk.copy();
         }
-        let pulled = self.run();
+        let meddles = self.dice.permille(200);
+        let pulled = self.run(meddles);
         self.world.disk.set_faults(DiskFaults::default());
         if cuts_power {
             self.power_is_cut();
@@ -277,6 +271,9 @@ impl Life {
         }
         let archive = invariants::opened(&self.world)?;
         self.nothing_is_gone(archive.view())?;
+        if !cuts_power && !self.world.disk_lied {
+            self.what_the_server_deleted_is_here(archive.view())?;
+        }
         match pulled? {
             Some(pulled) if !cuts_power => self.run_is_true(archive.view(), &pulled, is_honest),
             _ => Ok(()),
@@ -284,14 +281,21 @@ impl Life {
     }
 
     /// One run. `None` when the archive could not be opened, or not be read as a whole.
-    fn run(&mut self) -> Result<Option<Pulled>, Broken> {
-        let before = self.world.host.counts().commands;
-        let pulled = self.world.pull(&mut self.dice, 0, &());
-        let commands = self.world.host.counts().commands - before;
+    fn run(&mut self, meddles: bool) -> Result<Option<Pulled>, Broken> {
+        let before = self.server().counts().commands;
+        self.states = vec![self.maildrop()];
+        let meddler = Meddler::new(&self.store, meddles.then(|| self.dice.split()));
+        let pulled = self.world.pull(&mut self.dice, 0, &meddler);
+        let Meddling { states, delivered, expunged, .. } = meddler.into_inner();
+        self.ever.extend(delivered.iter().map(|bytes| MessageKey::of(bytes)));
+        self.states.extend(states);
+        self.states.push(self.maildrop());
+        self.expunged_meanwhile = expunged;
+        let commands = self.server().counts().commands - before;
         if commands > MOST_COMMANDS {
             return Err(format!("the engine sent {commands} commands in one run"));
         }
-        let log = self.world.host.log();
+        let log = self.server().log();
         if let Some(line) = log.iter().find(|line| line.starts_with("DELE") || line.starts_with("RSET")) {
             return Err(format!("the engine said {line}"));
         }
@@ -315,6 +319,8 @@ impl Life {
         let left = self.world.disk.after_crash(at, 512, &mut |possibilities| chances.choose(possibilities));
         self.story.push(format!("the power is cut before operation {at} of {operations}"));
         self.world.disk = left;
+        // At that moment QUIT had not been said: the server knows of nothing that was fetched.
+        self.world.host = self.kind.provider(&self.store, &self.uidls);
     }
 
     /// Whatever has happened: nothing is gone, and nothing was made up.
@@ -335,6 +341,22 @@ impl Life {
         Ok(())
     }
 
+    /// What was there when the run began, is gone, and nobody else has deleted.
+    fn what_the_server_deleted_is_here(&self, view: View<'_>) -> Result<(), Broken> {
+        if self.kind.shows != Shows::Deletes {
+            return Ok(());
+        }
+        let (Some(before), Some(after)) = (self.states.first(), self.states.last()) else { return Ok(()) };
+        let after: HashSet<MessageKey> = after.iter().map(|bytes| MessageKey::of(bytes)).collect();
+        let is_meant = |key: &MessageKey| !after.contains(key) && self.expunged_meanwhile != Some(*key);
+        for key in before.iter().map(|bytes| MessageKey::of(bytes)).filter(is_meant) {
+            if !view.holds_message(&key).map_err(|error| error.to_string())? {
+                return Err(format!("{key} was deleted because it was fetched, and is not here"));
+            }
+        }
+        Ok(())
+    }
+
     /// What a run says of itself is true.
     fn run_is_true(&mut self, view: View<'_>, pulled: &Pulled, is_honest: bool) -> Result<(), Broken> {
         let ledger = &pulled.ledger;
@@ -342,7 +364,12 @@ impl Life {
         if error.contains("fault in restante itself") || error.contains("taken longer than") {
             return Err(error.to_owned());
         }
-        if ledger.outcome != Outcome::Ok {
+        // Which messages a server that was put back takes for fetched is its secret.
+        let is_a_secret = self.names_failed && matches!(self.kind.shows, Shows::NotFetched(_));
+        if ledger.outcome != Outcome::Ok
+            || is_a_secret
+            || ledger.warnings.iter().any(|warning| warning.contains("goes on showing"))
+        {
             return Ok(());
         }
         let account = view.account("life").map_err(|error| error.to_string())?;
@@ -361,47 +388,58 @@ impl Life {
     /// a sample of headers tells; and a message that was recognised by size and header may be another one
     /// before its bytes are compared.
     fn everything_is_there(&self, view: View<'_>, witness: &Witness, is_honest: bool) -> Result<(), Broken> {
-        let mut times: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         let by_header = witness.held().iter().any(|placement| placement.proof == Proof::Header);
         let name_of = |bytes: &[u8]| {
-            if !(self.recycled || by_header) {
+            if !(self.names_failed || by_header) {
                 return MessageKey::of(bytes).to_string();
             }
             format!("{} octets", bytes.len())
         };
-        for message in self.store.messages(USER, "INBOX").unwrap() {
-            times.entry(name_of(&message.bytes)).or_default().0 += 1;
-        }
-        for placement in witness.held() {
+        let count = |names: Vec<String>| {
+            let mut times: BTreeMap<String, usize> = BTreeMap::new();
+            names.into_iter().for_each(|name| *times.entry(name).or_default() += 1);
+            times
+        };
+        let read = |placement: &PlacementInfo| {
             let bytes = view.read_to_vec(&placement.message).map_err(|error| error.to_string())?;
-            times.entry(name_of(&bytes)).or_default().1 += 1;
-        }
-        let is_wrong = |(there, here): (usize, usize)| if is_honest { there != here } else { there > here };
-        match times.iter().find(|(_, times)| is_wrong(**times)) {
-            Some((name, (there, here))) => {
-                Err(format!("the run is ok; {name} lies there {there} times and here {here} times"))
-            }
-            None => Ok(()),
+            Ok(name_of(&bytes))
+        };
+        let here = count(witness.held().iter().map(read).collect::<Result<_, Broken>>()?);
+        let shows_all = !matches!(self.kind.shows, Shows::NotFetched(_));
+        let is_true = |there: &Vec<Arc<[u8]>>| {
+            let there = count(there.iter().map(|bytes| name_of(bytes)).collect());
+            // Of a second copy that is shown when the first is not, nobody knows.
+            let is_here = |(name, times): (&String, &usize)| {
+                here.get(name).is_some_and(|here| here >= times || !shows_all)
+            };
+            if is_honest && shows_all { there == here } else { there.iter().all(is_here) }
+        };
+        match self.states.iter().any(is_true) {
+            true => Ok(()),
+            false => Err(format!("the run is ok, and here is {here:?}")),
         }
     }
 
     /// Healthy runs until all is there; then nothing is left to be done, and history stands.
     fn end_well(&mut self) -> Result<(), Broken> {
         self.story.push("all is well from here on".to_owned());
-        self.world.host.set_faults(&[]);
+        self.server().set_faults(&[]);
         self.world.days_go_by(8);
         for run in 1.. {
             let (ledger, archive) = self.healthy_run()?;
-            if ledger.outcome == Outcome::Ok && invariants::unproven(archive.view())? == 0 {
+            // What is not shown cannot be proven.
+            let shows_all = !matches!(self.kind.shows, Shows::NotFetched(_));
+            let is_proven = invariants::unproven(archive.view())? == 0;
+            if ledger.outcome == Outcome::Ok && (is_proven || !shows_all) {
                 break;
             }
             if run == MOST_RUNS_AT_THE_END {
                 return Err(format!("healthy runs do not bring everything: {ledger:?}"));
             }
         }
-        let before = self.world.host.counts().retrieved_octets;
+        let before = self.server().counts().retrieved_octets;
         let (idle, archive) = self.healthy_run()?;
-        let fetched = self.world.host.counts().retrieved_octets - before;
+        let fetched = self.server().counts().retrieved_octets - before;
         // Messages without a name are compared, by their bytes, in each run.
         let all_have_names = self.kind.uidl && !self.story.iter().any(|line| line.starts_with("NamesDouble"));
         if idle.totals.new > 0 || (all_have_names && self.uidls_differ() && fetched > 0) {
@@ -420,7 +458,7 @@ impl Life {
     }
 
     fn healthy_run(&mut self) -> Result<(Ledger, Archive), Broken> {
-        let pulled = self.run()?.ok_or("the archive does not open")?;
+        let pulled = self.run(false)?.ok_or("the archive does not open")?;
         let archive = invariants::opened(&self.world)?;
         self.nothing_is_gone(archive.view())?;
         self.run_is_true(archive.view(), &pulled, true)?;

@@ -12,10 +12,9 @@ use archive::{Archive, Place, Seeded, Writer, WriterOptions, init_at};
 use futures::future::BoxFuture;
 use remote::{Connection, Credentials, Endpoint, Network, Security};
 use restante_sync::{
-    Clock, FolderFilter, Job, Ledger, Pop3Options, Progress, Protocol, PullLimits, Stop, Surroundings, Time,
-    pull_in,
+    Clock, FolderFilter, Job, Ledger, Progress, Protocol, PullLimits, Stop, Surroundings, Time, pull_in,
 };
-use server::{Host, pop3};
+use server::Host;
 use tokio::io::DuplexStream;
 
 use crate::dice::{Dice, PauseDice};
@@ -49,16 +48,6 @@ impl Hosting for Host {
 
     fn protocol(&self) -> Protocol {
         Protocol::Imap
-    }
-}
-
-impl Hosting for pop3::Host {
-    async fn serve(&self, stream: DuplexStream) {
-        self.serve(stream).await;
-    }
-
-    fn protocol(&self) -> Protocol {
-        Protocol::Pop3(Pop3Options::default())
     }
 }
 

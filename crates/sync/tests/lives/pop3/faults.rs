@@ -2,7 +2,7 @@
 
 use server::pop3::{Effect, Fault, Trigger};
 
-use super::Kind;
+use super::provider::Kind;
 use crate::dice::Dice;
 
 const COMMANDS: [&str; 9] = ["PASS", "CAPA", "STAT", "UIDL", "LIST", "RETR", "RETR", "TOP", "NOOP"];
