@@ -22,6 +22,8 @@ const ROUND: [u64; 8] = [1_000, 2_000, 5_000, 10_000, 20_000, 25_000, 50_000, 10
 /// Octets that Gmail lets a client download over IMAP in a day are 2,500 MB; beyond, it locks the
 /// account out for a while. A little less, for the rest of what goes over the line.
 const GMAIL_DAY: u64 = 2_400_000_000;
+/// Over POP3 it is half of that: 1,250 MB.
+const GMAIL_POP3_DAY: u64 = 1_200_000_000;
 
 /// What to tell of a folder with so many messages, if it may not show them all. `all_shown`: the
 /// server has promised to show all (UIDONLY).
@@ -55,10 +57,17 @@ pub(crate) fn all_mail_is_hidden() -> &'static str {
      settings under \"Labels\", tick \"Show in IMAP\" for it (and for each label that is missing here)"
 }
 
-/// Octets of content that a known provider lets a client fetch in a day; `None` for any other.
+/// Octets of content that a known provider lets a client fetch over IMAP in a day; `None` for any
+/// other.
 #[must_use]
 pub fn bytes_per_day(host: &str) -> Option<u64> {
     is_within(host, &GMAIL).then_some(GMAIL_DAY)
+}
+
+/// The same over POP3.
+#[must_use]
+pub fn pop3_bytes_per_day(host: &str) -> Option<u64> {
+    is_within(host, &GMAIL).then_some(GMAIL_POP3_DAY)
 }
 
 /// What a POP3 server lists, as far as its name and the user's tell: Gmail shows what has not been
@@ -134,9 +143,10 @@ mod tests {
     fn i22_only_the_provider_itself_has_its_budget() {
         for host in ["imap.gmail.com", "IMAP.GOOGLEMAIL.COM.", "gmail.com"] {
             assert_eq!(bytes_per_day(host), Some(2_400_000_000), "{host}");
+            assert_eq!(pop3_bytes_per_day(host), Some(1_200_000_000), "{host}");
         }
         for host in ["notgmail.com", "gmail.com.example.org", "imap.example.org", ""] {
-            assert_eq!(bytes_per_day(host), None, "{host}");
+            assert_eq!((bytes_per_day(host), pop3_bytes_per_day(host)), (None, None), "{host}");
         }
     }
 }

@@ -98,10 +98,12 @@ pub(super) fn read(
     if include.is_empty() {
         section.wrong("include", "is empty, so that no folder would be backed up");
     }
-    if protocol.is_some_and(Protocol::is_pop3) {
+    let is_pop3 = protocol.is_some_and(Protocol::is_pop3);
+    if is_pop3 {
         protocol::must_want_inbox(&mut section, &include, &exclude);
     }
-    let of_provider = host.as_deref().and_then(sync::bytes_per_day);
+    let of_provider =
+        host.as_deref().and_then(if is_pop3 { sync::pop3_bytes_per_day } else { sync::bytes_per_day });
     let max_bytes_per_day = size(&mut section, "max_bytes_per_day").or(of_provider);
     let watchdog = match section.section("watchdog") {
         Some(own) => watchdog::read(own, &defaults.watchdog),

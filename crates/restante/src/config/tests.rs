@@ -433,5 +433,6 @@ fn i22_a_known_provider_has_its_budget_unless_the_operator_says_another() {
     let budget = |text: &str| parse(text).unwrap().accounts[0].max_bytes_per_day;
     assert_eq!(budget(&gmail("")), Some(2_400_000_000));
     assert_eq!(budget(&gmail("max_bytes_per_day = \"1GB\"\n")), Some(1_000_000_000));
+    assert_eq!(budget(&gmail("protocol = \"pop3\"\n")), Some(1_200_000_000));
     assert_eq!(budget(&account("")), None);
 }
