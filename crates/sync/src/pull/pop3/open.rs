@@ -1,6 +1,6 @@
 //! What the archive has of a maildrop.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use archive::{EpochId, MailboxId, TroubleInfo};
 use message::{MessageKey, Uid, UidSet};
@@ -116,9 +116,9 @@ pub(super) async fn keys(
     context: &Context<'_>,
     epoch: EpochId,
     uids: &UidSet,
-) -> Result<HashMap<Uid, MessageKey>, RunError> {
+) -> Result<BTreeMap<Uid, MessageKey>, RunError> {
     context.pipeline.commit().await?;
-    let mut keys = HashMap::new();
+    let mut keys = BTreeMap::new();
     for window in plan::windows(uids) {
         let (Some(first), Some(last)) = (window.first(), window.last()) else { continue };
         let part = context.pipeline.ask(move |writer| writer.view().survey_in(epoch, first..=last)).await?;
