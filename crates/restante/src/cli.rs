@@ -1,5 +1,5 @@
 //! The command line, as people type it. The words here are a contract: scripts and units rely on
-//! them. The manual page (packaging/restante.1) is made from this file.
+//! them. The manual pages and completions in packaging/ are made from this file.
 
 use std::path::PathBuf;
 

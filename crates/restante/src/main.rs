@@ -14,10 +14,10 @@ mod commands;
 mod config;
 mod exit;
 mod logging;
-#[cfg(test)]
-mod manual;
 mod memory;
 mod output;
+#[cfg(test)]
+mod packaged;
 mod process;
 
 use std::process::ExitCode;
