@@ -8,7 +8,7 @@
 //!
 //! Invariant: pure arithmetic on the moment that is handed in. Nothing here asks for the time.
 
-use chrono::{DateTime, Local, TimeZone, Utc};
+use chrono::{DateTime, Local, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -16,17 +16,38 @@ use croner::parser::{CronParser, Seconds, Year};
 /// Longer expressions are refused unread: the longest sensible one names every minute of an hour.
 const MAX_EXPRESSION_BYTES: usize = 1024;
 
-/// The moments at which a job is due.
-#[derive(Clone, Debug)]
+/// The moments at which a job is due. Two are equal when their expressions mean the same, in one zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     cron: Cron,
     zone: Zone,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Zone {
+/// Where clocks are read: the host's own zone, or one of the IANA database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zone {
     Local,
     Named(Tz),
+}
+
+impl Zone {
+    /// `None` is the host's own zone.
+    pub(crate) fn parse(name: Option<&str>) -> Result<Self, InvalidSchedule> {
+        match name {
+            None => Ok(Self::Local),
+            Some(name) => name.parse().map(Self::Named).map_err(|_| InvalidSchedule::Zone),
+        }
+    }
+
+    /// What a clock on the wall shows at this moment, in seconds since its midnight. `None` beyond
+    /// the end of the calendar.
+    pub(crate) fn time_of_day(self, unix_seconds: i64) -> Option<u32> {
+        let moment = DateTime::<Utc>::from_timestamp(unix_seconds, 0)?;
+        Some(match self {
+            Self::Local => moment.with_timezone(&Local).num_seconds_from_midnight(),
+            Self::Named(zone) => moment.with_timezone(&zone).num_seconds_from_midnight(),
+        })
+    }
 }
 
 /// Why a schedule cannot be read.
@@ -54,7 +75,7 @@ impl Schedule {
     /// # Errors
     /// When the expression or the zone cannot be read, or when the expression is never due.
     pub fn parse(expression: &str, zone: Option<&str>) -> Result<Self, InvalidSchedule> {
-        let schedule = Self { cron: cron(expression)?, zone: time_zone(zone)? };
+        let schedule = Self { cron: cron(expression)?, zone: Zone::parse(zone)? };
         let some_day = 0;
         if schedule.next_after(some_day).is_none() {
             return Err(InvalidSchedule::Never);
@@ -97,13 +118,6 @@ fn cron(expression: &str) -> Result<Cron, InvalidSchedule> {
         .build()
         .parse(expression)
         .map_err(|error| refuse(error.to_string()))
-}
-
-fn time_zone(name: Option<&str>) -> Result<Zone, InvalidSchedule> {
-    match name {
-        None => Ok(Zone::Local),
-        Some(name) => name.parse().map(Zone::Named).map_err(|_| InvalidSchedule::Zone),
-    }
 }
 
 #[cfg(test)]
