@@ -26,7 +26,9 @@ mod watchdog;
 pub use filter::{FolderFilter, InvalidGlob};
 pub use hints::{bytes_per_day, pop3_bytes_per_day, pop3_listing, pop3_remark};
 pub use ledger::{FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
-pub use pull::{Job, Pop3Listing, Pop3Options, Protocol, PullLimits, probe, pull, pull_in};
+pub use pull::{
+    Archivist, Job, Pop3Listing, Pop3Options, Protocol, PullLimits, probe, pull, pull_beside_others, pull_in,
+};
 pub use restore::{
     FolderReport, Refused, Remark, RestoreJob, RestoreLimits, RestoreOutcome, RestoreProgress, RestoreReport,
     RestoreTotals, TargetReport, Verify, restore, restore_in,

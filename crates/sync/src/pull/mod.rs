@@ -12,6 +12,7 @@ mod account;
 mod compare;
 mod copies;
 mod cuts;
+mod desk;
 mod fetch;
 mod folder;
 mod judge;
@@ -34,7 +35,9 @@ use crate::ledger::{Ledger, Outcome, Totals, rfc3339};
 use crate::retry::Patience;
 use crate::surroundings::{Clock, Progress, Stop, Surroundings, Time};
 use crate::watchdog::Watchdog;
-use pipeline::{CommitPolicy, Desk, Pipeline};
+pub use desk::Archivist;
+use desk::Desk;
+use pipeline::Pipeline;
 
 /// What to pull, from where, and within which bounds.
 #[derive(Clone, Debug)]
@@ -207,7 +210,7 @@ impl Context<'_> {
 /// Runs the job to its end, whatever happens on the way: what failed is in the ledger, and what was
 /// brought before it failed is in the archive.
 ///
-/// The archive works on the calling thread; network and splitter have threads of their own.
+/// The archive works on the calling thread; all else has threads of its own.
 pub fn pull(
     writer: &mut Writer,
     job: &Job,
@@ -220,6 +223,14 @@ pub fn pull(
 
 /// [`pull`], in these surroundings.
 pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -> Ledger {
+    Archivist::serve(writer, surroundings.clock, &job.limits, |archivist| {
+        pull_beside_others(surroundings, &archivist, job)
+    })
+}
+
+/// [`pull`] into an archive that others may be pulling into at the same time, of other accounts. It
+/// goes on on the calling thread, and on two of its own.
+pub fn pull_beside_others(surroundings: Surroundings<'_>, archivist: &Archivist, job: &Job) -> Ledger {
     let clock = surroundings.clock;
     let mut ledger = Ledger {
         account: job.account.clone(),
@@ -236,7 +247,7 @@ pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -
         excluded: Vec::new(),
         folders: Vec::new(),
     };
-    if let Err(error) = run(surroundings, writer, job, &mut ledger) {
+    if let Err(error) = run(surroundings, archivist, job, &mut ledger) {
         ledger.outcome = Outcome::Failed;
         // What made the run fail is known already when the run cannot even be recorded.
         ledger.error.get_or_insert_with(|| error.to_string());
@@ -248,54 +259,71 @@ pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -
 
 fn run(
     surroundings: Surroundings<'_>,
-    writer: &mut Writer,
+    archivist: &Archivist,
     job: &Job,
     ledger: &mut Ledger,
 ) -> Result<(), RunError> {
     let Surroundings { clock, progress, stop, time, .. } = surroundings;
-    let from_archive = |error| RunError::Archive(Arc::new(error));
-    let account = writer.account(&job.account, job.protocol.word()).map_err(from_archive)?;
     let started_ms = clock.unix_ms();
-    let run = writer.begin_run(account, started_ms).map_err(from_archive)?;
-    let policy = CommitPolicy {
-        bytes: job.limits.commit_bytes,
-        interval: job.limits.commit_interval,
-        reserve_bytes: job.limits.reserve_bytes,
-    };
+    let (name, protocol) = (job.account.clone(), job.protocol.word());
+    let (account, run, has_room) = archivist
+        .ask(move |desk| {
+            let account = desk.writer.account(&name, protocol)?;
+            let run = desk.writer.begin_run(account, started_ms)?;
+            Ok((account, run, desk.has_room()))
+        })?
+        .map_err(from_archive)?;
 
-    let (pipeline, splitter, tasks) = pipeline::pipeline(time);
+    let (pipeline, splitter) = pipeline::pipeline(time, archivist.tasks());
     let context =
         Context { job, pipeline, surroundings, progress, stop, account, run, started_ms, fetched_before: 0 };
-    let mut desk = Desk::new(writer, clock, policy);
-    let result = desk.has_room().and_then(|()| {
+    let result = has_room.and_then(|()| {
         std::thread::scope(|scope| {
             let splitter = scope.spawn(move || splitter.run());
             let engine = scope.spawn(|| on_a_runtime(time, pull_over(context, ledger)));
-            desk.run(&tasks);
             both(engine.join(), splitter.join())
         })
     });
-    drop(desk);
+    let (watchdog, so_far) = (job.limits.watchdog, ledger.clone());
+    let (whole, recorded) = archivist.ask(move |desk| {
+        let mut ledger = so_far;
+        let recorded = end(desk, (account, run), &watchdog, result, &mut ledger);
+        (ledger, recorded)
+    })?;
+    *ledger = whole;
+    recorded.map_err(from_archive)
+}
+
+/// What has come to disk, and what that means, is known only at the end; and is recorded, whatever has
+/// failed.
+fn end(
+    desk: &mut Desk<'_>,
+    (account, run): (AccountId, RunId),
+    watchdog: &Watchdog,
+    result: Result<(), RunError>,
+    ledger: &mut Ledger,
+) -> Result<(), archive::Error> {
+    let (writer, clock) = (&mut *desk.writer, desk.clock);
     let committed = writer.commit().map_err(from_archive);
     let result = result.and(committed.map(|_| ()));
-
     if let Err(error) = &result {
-        count_on_disk(writer, ledger, error).map_err(from_archive)?;
+        count_on_disk(writer, ledger, error)?;
     }
-    // What is missing is known only now that the last commit is on disk, or is not.
     ledger.outcome = outcome(ledger, result.as_ref().err());
     ledger.error = result.as_ref().err().map(ToString::to_string);
     ledger.totals = Totals::of(&ledger.folders);
     ledger.finished = rfc3339(clock.unix_ms());
-    let alarm =
-        judge::judge(&writer.view(), account, run, &job.limits.watchdog, ledger).map_err(from_archive)?;
-    if alarm {
-        writer.alarm(account, run).map_err(from_archive)?;
+    if judge::judge(&writer.view(), account, run, watchdog, ledger)? {
+        writer.alarm(account, run)?;
     }
     let json = for_the_journal(ledger);
-    writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json).map_err(from_archive)?;
-    writer.commit().map_err(from_archive)?;
+    writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json)?;
+    writer.commit()?;
     Ok(())
+}
+
+fn from_archive(error: archive::Error) -> RunError {
+    RunError::Archive(Arc::new(error))
 }
 
 /// Speaks the account's protocol, for as long as a run may take.

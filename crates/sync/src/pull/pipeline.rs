@@ -13,32 +13,21 @@
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use archive::{EpochId, NewPlacement, Proof, Writer};
+use archive::{EpochId, Writer};
 use bytes::Bytes;
-use message::split::{Piece, SplitMessage, Splitter};
-use message::{Flags, InternalDate, Uid, UidSet};
+use message::split::{SplitMessage, Splitter};
+use message::{Flags, InternalDate, Uid};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::RunError;
-use super::pop3::pool::{Place, Pool};
-use crate::surroundings::{Clock, Time};
+use super::desk::Task;
+use super::pop3::pool::Pool;
+use crate::surroundings::Time;
 
 /// Octets of messages between the wire and the archive. A larger message waits until it is alone.
 const BUDGET_BYTES: u32 = 16 << 20;
 const PERMIT_BYTES: u32 = 1 << 10;
-
-/// When what has been put is made durable.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CommitPolicy {
-    /// After so many octets of plain blobs.
-    pub(crate) bytes: u64,
-    /// Or after so much time, if anything was put.
-    pub(crate) interval: Duration,
-    /// Free space that must remain on the archive's disk.
-    pub(crate) reserve_bytes: u64,
-}
 
 /// Where a message lay and what the server said of it.
 #[derive(Debug)]
@@ -65,9 +54,6 @@ enum Raw {
     Task(Task),
 }
 
-/// The archive thread's work.
-pub(super) type Task = Box<dyn FnOnce(&mut Desk<'_>) + Send>;
-
 /// The engine's end of the pipeline.
 #[derive(Clone)]
 pub(crate) struct Pipeline {
@@ -84,14 +70,13 @@ pub(super) struct SplitterEnd {
     spoilt: Arc<Mutex<Vec<(Uid, String)>>>,
 }
 
-/// Makes the pipeline: the engine's end, the splitter's end, and the archive thread's queue.
-pub(super) fn pipeline(time: Time) -> (Pipeline, SplitterEnd, mpsc::Receiver<Task>) {
+/// Makes the pipeline to this archive thread: the engine's end, and the splitter's end.
+pub(super) fn pipeline(time: Time, to_archive: mpsc::Sender<Task>) -> (Pipeline, SplitterEnd) {
     let (to_splitter, from_engine) = mpsc::channel();
-    let (to_archive, tasks) = mpsc::channel();
     let spoilt = Arc::default();
     let budget = Arc::new(Semaphore::new((BUDGET_BYTES / PERMIT_BYTES) as usize));
     let engine = Pipeline { to_splitter, budget, spoilt: Arc::clone(&spoilt), time };
-    (engine, SplitterEnd { from_engine, to_archive, spoilt }, tasks)
+    (engine, SplitterEnd { from_engine, to_archive, spoilt })
 }
 
 impl Pipeline {
@@ -205,105 +190,5 @@ impl SplitterEnd {
             self.spoilt.lock().unwrap_or_else(PoisonError::into_inner).push((uid, error.to_string()));
         };
         split.map_err(note).ok()
-    }
-}
-
-/// The archive thread: the writer, and when it commits.
-pub(super) struct Desk<'a> {
-    writer: &'a mut Writer,
-    clock: &'a dyn Clock,
-    policy: CommitPolicy,
-    committed_at: Duration,
-    /// After the first failure nothing more is stored: what is not committed does not count.
-    failure: Option<RunError>,
-}
-
-impl<'a> Desk<'a> {
-    pub(super) fn new(writer: &'a mut Writer, clock: &'a dyn Clock, policy: CommitPolicy) -> Self {
-        Self { writer, clock, policy, committed_at: clock.monotonic(), failure: None }
-    }
-
-    /// Until the splitter hangs up. What is not committed then is dropped by the writer.
-    pub(super) fn run(&mut self, tasks: &mpsc::Receiver<Task>) {
-        loop {
-            match tasks.recv_timeout(self.policy.interval) {
-                Ok(task) => task(self),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-            self.commit_if_due();
-        }
-    }
-
-    fn attempt<R>(
-        &mut self,
-        task: impl FnOnce(&mut Writer) -> Result<R, archive::Error>,
-    ) -> Result<R, RunError> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        task(self.writer).map_err(|error| self.fail(RunError::Archive(Arc::new(error))))
-    }
-
-    fn fail(&mut self, failure: RunError) -> RunError {
-        self.failure.get_or_insert(failure).clone()
-    }
-
-    fn put(&mut self, pieces: Vec<Piece>, share: Option<Share>) {
-        // A failure is kept and told at the next question.
-        let _ = self.attempt(|writer| pieces.into_iter().try_for_each(|piece| writer.put_blob(piece)));
-        drop(share);
-    }
-
-    fn store(&mut self, arrived: Arrived, message: &SplitMessage, pieces: Vec<Piece>, share: Option<Share>) {
-        self.put(pieces, share);
-        let Arrived { epoch, uid, flags, internal_date, proves, nameless } = arrived;
-        let _ = self.attempt(|writer| {
-            writer.put_message(message)?;
-            let uid = match nameless {
-                Some(pool) => match pool.place_of(writer, epoch, uid, message.key)? {
-                    Place::New(uid) => uid,
-                    Place::Held(uid) => return writer.proven(epoch, &UidSet::from_iter([uid])),
-                },
-                None => uid,
-            };
-            if proves && writer.view().placement(epoch, uid)?.is_some_and(|held| held.message == message.key)
-            {
-                return writer.proven(epoch, &UidSet::from_iter([uid]));
-            }
-            let placement = NewPlacement { message: message.key, internal_date, flags, proof: Proof::Bytes };
-            writer.place(epoch, uid, placement)
-        });
-    }
-
-    fn commit_if_due(&mut self) {
-        let put = self.writer.uncommitted_bytes();
-        let elapsed = self.clock.monotonic().saturating_sub(self.committed_at);
-        if self.failure.is_some() || put == 0 || (put < self.policy.bytes && elapsed < self.policy.interval) {
-            return;
-        }
-        let _ = self.attempt(|writer| writer.commit().map(|_| ()));
-        self.committed_at = self.clock.monotonic();
-        self.keep_the_reserve();
-    }
-
-    /// A full disk is noticed before it is full: below the reserve nothing (more) is fetched.
-    fn keep_the_reserve(&mut self) {
-        if let Err(failure) = self.has_room() {
-            self.fail(failure);
-        }
-    }
-
-    /// Whether more than the reserve is free on the archive's disk.
-    ///
-    /// # Errors
-    /// When it is not, or the file system does not say.
-    pub(super) fn has_room(&self) -> Result<(), RunError> {
-        let reserve = self.policy.reserve_bytes;
-        match self.writer.free_bytes() {
-            Ok(free) if free < reserve => Err(RunError::DiskReserve { free, reserve }),
-            Ok(_) => Ok(()),
-            Err(error) => Err(RunError::Archive(Arc::new(error))),
-        }
     }
 }
