@@ -32,6 +32,17 @@ impl Outcome {
     }
 }
 
+/// What ended a run before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Somebody asked it to end.
+    Request,
+    /// The server, or the way to it.
+    Server(remote::Kind),
+    /// Anything else: the archive, its disk, a bound, a fault of ours.
+    Other,
+}
+
 /// One run of one account.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ledger {
@@ -58,6 +69,9 @@ pub struct Ledger {
     /// Why the run failed or stopped as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The same for whoever decides when to try again.
+    #[serde(skip)]
+    pub ended_by: Option<EndedBy>,
     /// The sums over all folders.
     pub totals: Totals,
     /// Folders that the server has and the configuration (or their namespace) leaves out.

@@ -25,7 +25,7 @@ mod watchdog;
 
 pub use filter::{FolderFilter, InvalidGlob};
 pub use hints::{bytes_per_day, pop3_bytes_per_day, pop3_listing, pop3_remark};
-pub use ledger::{FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
+pub use ledger::{EndedBy, FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
 pub use pull::{
     Archivist, Job, Pop3Listing, Pop3Options, Protocol, PullLimits, probe, pull, pull_beside_others, pull_in,
 };

@@ -3,6 +3,7 @@
 //! A command reads the configuration, does its work, writes its data to standard output (a table, or
 //! with `--json` one document) and ends with an [`Exit`], or with a [`Failure`] that says why not.
 
+mod account_run;
 mod ack;
 mod alarm;
 mod check_config;

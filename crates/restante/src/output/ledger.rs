@@ -137,6 +137,7 @@ mod tests {
             lost: Vec::new(),
             warnings: Vec::new(),
             error: None,
+            ended_by: None,
             totals: Totals::of(&folders),
             excluded: Vec::new(),
             folders,

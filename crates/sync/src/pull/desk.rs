@@ -63,6 +63,12 @@ impl Archivist {
         })
     }
 
+    /// Has this done by the writer, after everything that was handed in before it, and waits for the
+    /// answer; `None` when the archive's thread is gone. Whoever records something commits it as well.
+    pub fn with<R: Send + 'static>(&self, task: impl FnOnce(&mut Writer) -> R + Send + 'static) -> Option<R> {
+        self.ask(|desk| task(desk.writer)).ok()
+    }
+
     /// Another end, for a pipeline.
     pub(super) fn tasks(&self) -> mpsc::Sender<Task> {
         self.0.clone()

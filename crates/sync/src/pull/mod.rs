@@ -31,7 +31,7 @@ use remote::imap::Session;
 use remote::{Credentials, Endpoint};
 
 use crate::filter::FolderFilter;
-use crate::ledger::{Ledger, Outcome, Totals, rfc3339};
+use crate::ledger::{EndedBy, Ledger, Outcome, Totals, rfc3339};
 use crate::retry::Patience;
 use crate::surroundings::{Clock, Progress, Stop, Surroundings, Time};
 use crate::watchdog::Watchdog;
@@ -243,12 +243,14 @@ pub fn pull_beside_others(surroundings: Surroundings<'_>, archivist: &Archivist,
         lost: Vec::new(),
         warnings: Vec::new(),
         error: None,
+        ended_by: None,
         totals: Totals::default(),
         excluded: Vec::new(),
         folders: Vec::new(),
     };
     if let Err(error) = run(surroundings, archivist, job, &mut ledger) {
         ledger.outcome = Outcome::Failed;
+        ledger.ended_by.get_or_insert(ended_by(&error));
         // What made the run fail is known already when the run cannot even be recorded.
         ledger.error.get_or_insert_with(|| error.to_string());
     }
@@ -311,6 +313,7 @@ fn end(
     }
     ledger.outcome = outcome(ledger, result.as_ref().err());
     ledger.error = result.as_ref().err().map(ToString::to_string);
+    ledger.ended_by = result.as_ref().err().map(ended_by);
     ledger.totals = Totals::of(&ledger.folders);
     ledger.finished = rfc3339(clock.unix_ms());
     if judge::judge(&writer.view(), account, run, watchdog, ledger)? {
@@ -320,6 +323,14 @@ fn end(
     writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json)?;
     writer.commit()?;
     Ok(())
+}
+
+fn ended_by(error: &RunError) -> EndedBy {
+    match error {
+        RunError::Stopped => EndedBy::Request,
+        RunError::Remote(error) => EndedBy::Server(error.kind()),
+        _ => EndedBy::Other,
+    }
 }
 
 fn from_archive(error: archive::Error) -> RunError {
