@@ -22,6 +22,9 @@ _restante() {
             restante,check-config)
                 cmd="restante__subcmd__check__subcmd__config"
                 ;;
+            restante,daemon)
+                cmd="restante__subcmd__daemon"
+                ;;
             restante,demo)
                 cmd="restante__subcmd__demo"
                 ;;
@@ -65,7 +68,7 @@ _restante() {
 
     case "${cmd}" in
         restante)
-            opts="-q -v -h -V --config --archive --json --quiet --verbose --log-format --run-now --help --version list history show export restore drill status ack verify rebuild repair check-config demo init"
+            opts="-q -v -h -V --config --archive --json --quiet --verbose --log-format --run-now --help --version daemon list history show export restore drill status ack verify rebuild repair check-config demo init"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -118,6 +121,32 @@ _restante() {
             ;;
         restante__subcmd__check__subcmd__config)
             opts="-q -v -h --connect --config --archive --json --quiet --verbose --log-format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        restante__subcmd__daemon)
+            opts="-q -v -h --config --archive --json --quiet --verbose --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -35,6 +35,7 @@ complete -c restante -n "__fish_restante_needs_command" -s v -l verbose -d 'Say 
 complete -c restante -n "__fish_restante_needs_command" -l run-now -d 'Back up the named accounts (all, if none is named) once, now, in the foreground'
 complete -c restante -n "__fish_restante_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c restante -n "__fish_restante_needs_command" -s V -l version -d 'Print version'
+complete -c restante -n "__fish_restante_needs_command" -a "daemon" -d 'Back up accounts by their schedules until it is stopped: what the systemd unit starts'
 complete -c restante -n "__fish_restante_needs_command" -a "list" -d 'List accounts, the folders of an account, or the messages of a folder, newest first'
 complete -c restante -n "__fish_restante_needs_command" -a "history" -d 'Show what each run of an account brought, changed and saw vanish, newest first; or the same of one folder; or the life of one message'
 complete -c restante -n "__fish_restante_needs_command" -a "show" -d 'Print the exact bytes of one message'
@@ -49,6 +50,15 @@ complete -c restante -n "__fish_restante_needs_command" -a "repair" -d 'Save wha
 complete -c restante -n "__fish_restante_needs_command" -a "check-config" -d 'Read the configuration and say what is wrong, and where'
 complete -c restante -n "__fish_restante_needs_command" -a "demo" -d 'Show the whole life of a backup in a temporary folder, with an embedded mail server'
 complete -c restante -n "__fish_restante_needs_command" -a "init" -d 'Create the archive, or accept the one that is found at its path'
+complete -c restante -n "__fish_restante_using_subcommand daemon" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
+complete -c restante -n "__fish_restante_using_subcommand daemon" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
+complete -c restante -n "__fish_restante_using_subcommand daemon" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'
+text\t'One line of text'
+json\t'One line of JSON'"
+complete -c restante -n "__fish_restante_using_subcommand daemon" -l json -d 'Print one JSON document on standard output, and nothing else there'
+complete -c restante -n "__fish_restante_using_subcommand daemon" -s q -l quiet -d 'Say only what went wrong'
+complete -c restante -n "__fish_restante_using_subcommand daemon" -s v -l verbose -d 'Say what is being done'
+complete -c restante -n "__fish_restante_using_subcommand daemon" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c restante -n "__fish_restante_using_subcommand list" -l as-of -d 'As the mailbox was then: RFC 3339, YYYY-MM-DD for the end of that day, or run:N for the end of a run' -r
 complete -c restante -n "__fish_restante_using_subcommand list" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
 complete -c restante -n "__fish_restante_using_subcommand list" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F

@@ -1,13 +1,14 @@
 //! What runs by itself: when a job is due, and which jobs begin now.
 //!
 //! [`schedule`] turns a crontab line and a time zone into the next moment after a given one.
-//! [`scheduler`] is told what happens and says what begins. Neither asks a clock; whoever waits for
-//! the moment does.
+//! [`scheduler`] is told what happens and says what begins. Neither asks a clock; [`service`] does,
+//! which waits for the moments and has the runs done.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod schedule;
 pub mod scheduler;
+pub mod service;
 
 pub use schedule::{InvalidSchedule, Schedule};
 pub use scheduler::Scheduler;

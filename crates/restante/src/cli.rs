@@ -79,6 +79,8 @@ pub(crate) enum Command {
         /// None: all.
         accounts: Vec<String>,
     },
+    /// Back up accounts by their schedules until it is stopped: what the systemd unit starts
+    Daemon,
     /// List accounts, the folders of an account, or the messages of a folder, newest first
     List(List),
     /// Show what each run of an account brought, changed and saw vanish, newest first; or the same of one

@@ -7,6 +7,7 @@ mod account_run;
 mod ack;
 mod alarm;
 mod check_config;
+mod daemon;
 mod demo;
 mod drill;
 mod embedded;
@@ -47,6 +48,7 @@ pub(crate) struct Context {
 pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::RunNow { accounts } => run_now::run(context, &accounts),
+        Command::Daemon => daemon::run(context),
         Command::List(what) => list::run(context, &what),
         Command::Show { id } => show::run(context, &id),
         Command::History(what) => history::run(context, &what),

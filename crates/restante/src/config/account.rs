@@ -4,14 +4,17 @@
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use daemon::{InvalidSchedule, Schedule};
+use ::daemon::Schedule;
+use ::daemon::scheduler::{InvalidWindow, Window};
 use remote::Security;
 use secrecy::SecretString;
 use sync::{FolderFilter, Watchdog};
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::daemon;
 use super::document::{Problem, Section};
 use super::host::{self, NoHost};
 use super::limits::{self, Limits};
@@ -38,6 +41,10 @@ pub(crate) struct Account {
     pub(crate) user: String,
     pub(crate) password: PasswordSource,
     pub(crate) schedule: Option<Schedule>,
+    /// Outside of these hours the daemon begins no run.
+    pub(crate) window: Option<Window>,
+    /// In this span after its planned time the daemon begins a run.
+    pub(crate) spread: Option<Duration>,
     pub(crate) include: Vec<String>,
     pub(crate) exclude: Vec<String>,
     /// The operator's, else the provider's where it is known; `None`: not limited.
@@ -92,7 +99,9 @@ pub(super) fn read(
     let port = port(&mut section, protocol, tls);
     let tls_ca_file = section.text("tls_ca_file").map(|path| folder.join(path));
     let (password, password_place) = password(&mut section, folder);
-    let schedule = schedule(&mut section);
+    let schedule = daemon::schedule(&mut section);
+    let window = window(&mut section);
+    let spread = daemon::span(&mut section, "spread");
     let include = globs(&mut section, "include").unwrap_or_else(|| vec!["*".to_owned()]);
     let exclude = globs(&mut section, "exclude").unwrap_or_default();
     if include.is_empty() {
@@ -130,6 +139,8 @@ pub(super) fn read(
         user: user?,
         password: password?,
         schedule,
+        window,
+        spread,
         include,
         exclude,
         max_bytes_per_day,
@@ -284,24 +295,16 @@ fn inline_password(section: &mut Section<'_, '_>, password: Option<SecretString>
     Some(PasswordSource::Inline(password))
 }
 
-fn schedule(section: &mut Section<'_, '_>) -> Option<Schedule> {
+/// The hours in which runs may begin, in `timezone`.
+fn window(section: &mut Section<'_, '_>) -> Option<Window> {
     let zone = section.text("timezone");
-    let expression = section.text("schedule");
-    let Some(expression) = expression else {
-        // Without a schedule the zone has no use; it shall be right all the same.
-        if zone.is_some() && Schedule::parse("@daily", zone.as_deref()).is_err() {
-            section.wrong("timezone", InvalidSchedule::Zone);
-        }
-        return None;
-    };
-    match Schedule::parse(&expression, zone.as_deref()) {
-        Ok(schedule) => Some(schedule),
-        Err(error @ InvalidSchedule::Zone) => {
-            section.wrong("timezone", error);
-            None
-        }
+    let text = section.text("window")?;
+    match Window::parse(&text, zone.as_deref()) {
+        Ok(window) => Some(window),
+        // Told of the zone itself already.
+        Err(InvalidWindow::Zone(_)) => None,
         Err(error) => {
-            section.wrong("schedule", error);
+            section.wrong("window", error);
             None
         }
     }

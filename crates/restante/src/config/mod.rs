@@ -8,6 +8,7 @@
 //! at password and authority files, for commands that log in somewhere.
 
 mod account;
+mod daemon;
 mod document;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(unreachable_pub, reason = "reached through doors.rs, in a fuzz build alone")]
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use account::Account;
+pub(crate) use daemon::DaemonConfig;
 pub(crate) use document::Invalid;
 pub(crate) use host::parse as parse_host;
 pub(crate) use limits::Limits;
@@ -53,6 +55,7 @@ pub(crate) struct Config {
     /// The file it came from.
     pub(crate) file: PathBuf,
     pub(crate) archive: ArchiveConfig,
+    pub(crate) daemon: DaemonConfig,
     /// In the order of the file; the names are unique.
     pub(crate) accounts: Vec<Account>,
     text: String,
@@ -114,6 +117,7 @@ impl Config {
             root.problems().push(missing.help("say where the archive is: [archive] path = \"…\""));
         }
         let archive = root.section("archive").and_then(|section| ArchiveConfig::read(section, folder));
+        let daemon = root.section("daemon").map(DaemonConfig::read).unwrap_or_default();
         let watchdog = match root.section("watchdog") {
             Some(section) => watchdog::read(section, &sync::Watchdog::default()),
             None => sync::Watchdog::default(),
@@ -132,7 +136,7 @@ impl Config {
         match archive {
             Some(archive) if problems.is_empty() => {
                 let text = document::blot(text);
-                Ok(Self { file: file.to_owned(), archive, accounts, text })
+                Ok(Self { file: file.to_owned(), archive, daemon, accounts, text })
             }
             _ => invalid(problems),
         }
@@ -141,7 +145,8 @@ impl Config {
     /// What holds where there is no file at all: an archive, and no account.
     pub(crate) fn of_archive(path: &Path) -> Self {
         let archive = ArchiveConfig { path: path.to_owned(), grace: DEFAULT_GRACE, reserve: DEFAULT_RESERVE };
-        Self { file: PathBuf::from("(no configuration)"), archive, accounts: Vec::new(), text: String::new() }
+        let (daemon, accounts) = (DaemonConfig::default(), Vec::new());
+        Self { file: PathBuf::from("(no configuration)"), archive, daemon, accounts, text: String::new() }
     }
 
     /// The account of this name.
