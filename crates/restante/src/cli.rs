@@ -383,7 +383,7 @@ mod tests {
     fn what_is_no_command_is_a_usage_error() {
         for line in [
             "",
-            "daemon",
+            "daemon work",
             "restore work",
             "restore work --to home --no-verify --verify=full",
             "restore work --to home --verify=not",
