@@ -72,8 +72,8 @@ fn exit(checked: &[Checked<'_>]) -> Exit {
     }
 }
 
-fn next_run(account: &Account) -> Option<i64> {
-    account.schedule.as_ref()?.next_after(jiff::Timestamp::now().as_second())
+fn next_run(config: &Config, account: &Account) -> Option<i64> {
+    config.schedule_of(account)?.next_after(jiff::Timestamp::now().as_second())
 }
 
 fn document(config: &Config, checked: &[Checked<'_>]) -> serde_json::Value {
@@ -82,7 +82,7 @@ fn document(config: &Config, checked: &[Checked<'_>]) -> serde_json::Value {
         serde_json::json!({
             "account": account.name, "protocol": account.protocol.word(),
             "host": account.host, "port": account.port, "tls": tls(account), "user": account.user,
-            "next_run": next_run(account).and_then(rfc3339),
+            "next_run": next_run(config, account).and_then(rfc3339),
             "remarks": checked.remarks,
             "folders": checked.connection.as_ref().and_then(|tried| tried.as_ref().ok()),
             "error": checked.connection.as_ref().and_then(|tried| tried.as_ref().err()),
@@ -127,7 +127,7 @@ fn write(context: &Context, config: &Config, checked: &[Checked<'_>]) -> Result<
             format!("{} port {}", account.host, account.port),
             tls(account).to_owned(),
             account.user.clone(),
-            next_run(account).map_or_else(|| "no schedule".to_owned(), local_time),
+            next_run(config, account).map_or_else(|| "no schedule".to_owned(), local_time),
             login,
         ]);
     }

@@ -8,20 +8,22 @@
 
 mod herald;
 mod keeper;
+mod news;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use archive::Archive;
 use daemon::scheduler::{AccountPlan, Limits, Outcome, Plan, Skip, Told, Trouble, Why};
 use daemon::service::{Doorbell, Household, Service};
 use remote::Kind;
-use sync::{EndedBy, Ledger, Stop};
+use sync::{EndedBy, Ledger, Stop, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Context;
-use super::account_run::run_account;
+use super::account_run::{failed, run_account};
 use super::place::open_writer;
 use super::warn_of_damage;
 use crate::config::{Account, Config};
@@ -31,6 +33,7 @@ use crate::output::amount::local_time;
 use crate::output::screen::Screen;
 use herald::Systemd;
 use keeper::Keeper;
+use news::{Listener, News};
 
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
@@ -54,10 +57,12 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         stop,
         reloads: AtomicU64::new(0),
         config: RwLock::new(Arc::new(config)),
+        listeners: Vec::new(),
     };
     let config = house.config();
     tracing::info!("{} accounts, archive {}", config.accounts.len(), config.archive.path.display());
-    service.run(&house, house.plan(&config), &mut Systemd);
+    house.announce(&News::Configured(&config));
+    service.run(&house, house.plan(&config, &last_starts(&config)), &mut Systemd);
     house.keeper.close();
     tracing::info!("stopped");
     Ok(Exit::Done)
@@ -72,6 +77,8 @@ struct House {
     keeper: Keeper,
     stop: Stop,
     reloads: AtomicU64,
+    /// Who hears what happens.
+    listeners: Vec<Box<dyn Listener>>,
 }
 
 impl House {
@@ -79,13 +86,17 @@ impl House {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn plan(&self, config: &Config) -> Plan {
+    fn announce(&self, news: &News<'_>) {
+        self.listeners.iter().for_each(|listener| listener.hear(news));
+    }
+
+    /// What the scheduler goes by; `last_starts` are those of accounts that it does not know yet.
+    fn plan(&self, config: &Config, last_starts: &[(String, i64)]) -> Plan {
         let login = self.reloads.load(Ordering::Relaxed);
-        let last_starts = last_starts(config);
         let account = |account: &Account| AccountPlan {
             name: account.name.as_str().into(),
             host: account.host.to_ascii_lowercase().into(),
-            schedule: account.schedule.clone().or_else(|| config.daemon.schedule.clone()),
+            schedule: config.schedule_of(account).cloned(),
             spread: account.spread.unwrap_or(config.daemon.spread),
             window: account.window.clone(),
             enabled: true,
@@ -108,14 +119,6 @@ impl House {
         }
         config.check_secrets(&config.accounts.iter().collect::<Vec<_>>())?;
         Ok(config)
-    }
-
-    fn try_to_run(&self, name: &str) -> Result<Outcome, String> {
-        let config = self.config();
-        // Removed by a reload a moment ago.
-        let Some(account) = config.account(name) else { return Ok(Outcome::Done) };
-        let open = self.keeper.open(&config)?;
-        Ok(outcome(&run_account(&self.screen, &config, account, open.archivist(), &self.stop)))
     }
 }
 
@@ -153,10 +156,20 @@ fn outcome(ledger: &Ledger) -> Outcome {
 impl Household for House {
     fn run(&self, account: &str, why: Why) -> Outcome {
         tracing::debug!(account, ?why, "begins");
-        self.try_to_run(account).unwrap_or_else(|error| {
-            tracing::error!(account, "not begun: {error}");
-            Outcome::Failed(Trouble::Other)
-        })
+        let config = self.config();
+        // Removed by a reload a moment ago.
+        let Some(account) = config.account(account) else { return Outcome::Done };
+        self.announce(&News::RunBegins { account: &account.name });
+        let began = Instant::now();
+        let ledger = match self.keeper.open(&config) {
+            Ok(open) => run_account(&self.screen, &config, account, open.archivist(), &self.stop),
+            Err(why) => {
+                tracing::error!(account = account.name, "not begun: {why}");
+                failed(account, &SystemClock::default(), &why)
+            }
+        };
+        self.announce(&News::RunEnded { ledger: &ledger, took: began.elapsed() });
+        outcome(&ledger)
     }
 
     fn reload(&self) -> Result<Plan, String> {
@@ -166,7 +179,10 @@ impl Household for House {
                 let config = Arc::new(config);
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&config);
                 tracing::info!("configuration read again: {} accounts", config.accounts.len());
-                Ok(self.plan(&config))
+                self.announce(&News::Configured(&config));
+                // Reading the archive for last runs could hold up the scheduler for minutes; who is new
+                // to it runs soon.
+                Ok(self.plan(&config, &[]))
             }
             Err(failure) => {
                 for report in &failure.reports {
@@ -174,6 +190,7 @@ impl Household for House {
                 }
                 let why = failure.summary().unwrap_or_else(|| "see above".to_owned());
                 tracing::error!("the configuration is wrong, and the old one stays in force: {why}");
+                self.announce(&News::ConfigurationWrong { why: &why });
                 Err(why)
             }
         }

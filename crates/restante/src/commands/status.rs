@@ -166,7 +166,7 @@ fn collect(
         };
         if let Some(account) = config.account(name) {
             status.configured = true;
-            status.next_run_at = account.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+            status.next_run_at = config.schedule_of(account).and_then(|schedule| schedule.next_after(now));
             status.next_run = status.next_run_at.and_then(rfc3339);
         }
         accounts.push(status);

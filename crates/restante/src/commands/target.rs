@@ -37,7 +37,7 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
     };
     Ok(Job {
         account: account.name.clone(),
-        protocol: protocol(account, jiff::Timestamp::now().as_second()),
+        protocol: protocol(config, account, jiff::Timestamp::now().as_second()),
         endpoint: remote::Endpoint {
             host: account.host.clone(),
             port: account.port,
@@ -59,11 +59,11 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
 }
 
 /// `now` in seconds since 1970-01-01T00:00:00Z.
-fn protocol(account: &Account, now: i64) -> sync::Protocol {
+fn protocol(config: &Config, account: &Account, now: i64) -> sync::Protocol {
     match account.protocol {
         Protocol::Imap => sync::Protocol::Imap,
         Protocol::Pop3(Pop3 { auth, listing }) => {
-            let every = account.schedule.as_ref().and_then(|schedule| longest_pause(schedule, now));
+            let every = config.schedule_of(account).and_then(|schedule| longest_pause(schedule, now));
             sync::Protocol::Pop3(Pop3Options { auth, listing, every })
         }
     }

@@ -36,6 +36,7 @@ pub(crate) use protocol::{Pop3, Protocol};
 pub(crate) use secret::{PasswordSource, SecretError, password};
 pub(crate) use size::parse_size;
 
+use ::daemon::Schedule;
 use document::{Problem, Section};
 
 /// Where the configuration is looked for first.
@@ -152,6 +153,11 @@ impl Config {
     /// The account of this name.
     pub(crate) fn account(&self, name: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// When the daemon backs this account up: by its own schedule, else by the one of all.
+    pub(crate) fn schedule_of<'c>(&'c self, account: &'c Account) -> Option<&'c Schedule> {
+        account.schedule.as_ref().or(self.daemon.schedule.as_ref())
     }
 
     /// Looks at what the named accounts need besides the configuration: password files that are
