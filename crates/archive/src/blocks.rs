@@ -41,6 +41,8 @@ const KEPT_DIRECTORY_ENTRIES: usize = 200_000;
 pub(crate) struct OpenBlock {
     pub(crate) directory: Arc<Directory>,
     pub(crate) body: Vec<u8>,
+    /// Of its whole frame.
+    stored_bytes: u64,
 }
 
 /// The bytes of one blob.
@@ -73,8 +75,10 @@ struct Kept {
     blocks: [Store<OpenBlock>; 3],
     directories: Store<Directory>,
     decoder: Decoder,
-    /// Blocks that were read and decompressed.
+    /// Blocks that were read and decompressed to give bytes out.
     opened: u64,
+    /// Bytes of frames as they are stored, of all that were read.
+    read_bytes: u64,
     inspection: Option<Inspection>,
 }
 
@@ -99,7 +103,14 @@ impl Default for BlockCache {
     fn default() -> Self {
         let blocks = std::array::from_fn(|_| Store::new(KEPT_BLOCK_BYTES));
         let directories = Store::new(KEPT_DIRECTORY_ENTRIES);
-        Self(RefCell::new(Kept { blocks, directories, decoder: decoder(), opened: 0, inspection: None }))
+        Self(RefCell::new(Kept {
+            blocks,
+            directories,
+            decoder: decoder(),
+            opened: 0,
+            read_bytes: 0,
+            inspection: None,
+        }))
     }
 }
 
@@ -112,9 +123,18 @@ impl BlockCache {
     }
 
     /// How many blocks have been opened to give bytes out, each time counted.
-    #[cfg(test)]
     pub(crate) fn opened(&self) -> u64 {
         self.0.borrow().opened
+    }
+
+    /// Bytes of frames read from the packs, each time counted.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.0.borrow().read_bytes
+    }
+
+    /// Counts what was read beside the blocks.
+    pub(crate) fn add_read_bytes(&self, bytes: u64) {
+        self.0.borrow_mut().read_bytes += bytes;
     }
 
     /// Whether this block has been read and hashed, or found damaged.
@@ -125,6 +145,14 @@ impl BlockCache {
     /// What was found.
     pub(crate) fn into_inspection(self) -> Inspection {
         self.0.into_inner().inspection.unwrap_or_default()
+    }
+}
+
+impl Kept {
+    fn read(&mut self, pack: &PackReader, offset: u64) -> Result<OpenBlock> {
+        let read = read_block(pack, offset, &mut self.decoder);
+        self.read_bytes += read.as_ref().map_or(0, |open| open.stored_bytes);
+        read
     }
 }
 
@@ -216,7 +244,7 @@ impl Shelves<'_> {
         };
         let mut kept = self.cache.0.borrow_mut();
         let kept = &mut *kept;
-        let read = read_block(&pack, offset, &mut kept.decoder);
+        let read = kept.read(&pack, offset);
         if let Some(inspection) = &mut kept.inspection {
             inspection.note(block, &read, (&pack, offset));
         }
@@ -226,18 +254,18 @@ impl Shelves<'_> {
     fn block(&self, block: i64, stream: Stream) -> Result<Arc<OpenBlock>> {
         let mut kept = self.cache.0.borrow_mut();
         let kept = &mut *kept;
-        let store = &mut kept.blocks[stream as usize - 1];
-        if let Some(open) = store.get(block) {
+        let store = stream as usize - 1;
+        if let Some(open) = kept.blocks[store].get(block) {
             return Ok(open);
         }
         let (pack, offset) = self.place(block)?;
-        let read = read_block(&pack, offset, &mut kept.decoder);
+        let read = kept.read(&pack, offset);
         if let Some(inspection) = &mut kept.inspection {
             inspection.note(block, &read, (&pack, offset));
         }
         kept.opened += 1;
         let open = Arc::new(read?);
-        store.put(block, open.clone(), open.body.len());
+        kept.blocks[store].put(block, open.clone(), open.body.len());
         Ok(open)
     }
 
@@ -264,7 +292,7 @@ fn read_block(pack: &PackReader, offset: u64, decoder: &mut Decoder) -> Result<O
     let (meta, body) = read.map_err(|fault| pack.damaged(offset, &fault))?;
     let directory = Directory::decode(&meta, body.len() as u64);
     let directory = directory.map_err(|fault| pack.damaged(offset, &Fault::Content(fault)))?;
-    Ok(OpenBlock { directory: Arc::new(directory), body })
+    Ok(OpenBlock { directory: Arc::new(directory), body, stored_bytes: header.frame_length() })
 }
 
 /// The error for a blob that no block holds.

@@ -160,6 +160,9 @@ pub enum Error {
     /// After a failed write nothing more is written until the archive is opened again.
     #[error("an earlier write to the archive failed; what came after the last commit is to be put again")]
     Abandoned,
+    /// Whoever watched a verification broke it off.
+    #[error("it was broken off before its end")]
+    Interrupted,
     /// The caller's output did not take the bytes.
     #[error("the message could not be handed on")]
     Output(#[source] io::Error),

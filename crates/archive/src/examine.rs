@@ -5,16 +5,18 @@
 //! are read at the end. Nothing found here ends it.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
 
 use rusqlite::Connection;
 
 use crate::blocks::{BlockCache, Shelves};
-use crate::catalogue::query;
+use crate::catalogue::query::{self, MessageRow};
 use crate::damage::Damage;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MessageNumber};
 use crate::pack::files::PackFiles;
-use crate::verify::VerifyProgress;
+use crate::verify::{VerifyProgress, Watch, going_on};
 use crate::view::read_row;
 
 /// Messages and blocks taken from the catalogue at a time.
@@ -42,12 +44,13 @@ pub(crate) fn examine(
     known: &Connection,
     files: &PackFiles,
     accounts: Option<&[AccountId]>,
-    progress: &mut dyn FnMut(VerifyProgress),
+    watch: &mut Watch<'_>,
 ) -> Result<Examined> {
     let cache = BlockCache::inspecting();
     let shelves = Shelves { catalogue: known, files, cache: &cache };
     let messages_total = query::totals(known, None)?.messages;
-    let (mut hits, mut next, mut messages, mut bytes) = (BTreeMap::new(), 1, 0, 0);
+    let mut so_far = VerifyProgress { messages_total, ..VerifyProgress::default() };
+    let (mut hits, mut next) = (BTreeMap::new(), 1);
     loop {
         let page = query::messages_from(known, next, PAGE)?;
         let Some(last) = page.last() else { break };
@@ -56,26 +59,61 @@ pub(crate) fn examine(
             if !belongs(known, accounts, row.number)? {
                 continue;
             }
-            match read_row(&shelves, &row, &mut |_| Ok(())) {
-                Ok(()) => {}
-                Err(error) if error.is_damage() || matches!(error, Error::Io { .. }) => {
-                    let reason = match error {
-                        Error::Damaged { reason, .. } => reason,
-                        other => other.to_string(),
-                    };
-                    hits.insert(row.number, reason);
-                }
-                Err(error) => return Err(error),
-            }
-            messages += 1;
-            bytes += row.size;
+            hits.extend(hit_of(&shelves, &row, &mut so_far, watch)?.map(|reason| (row.number, reason)));
         }
-        progress(VerifyProgress { messages, messages_total, bytes });
+        going_on(watch(so_far))?;
     }
-    inspect_the_rest(&shelves)?;
-    let inspection = cache.into_inspection();
-    let (damage, spoilt, blobs) = (inspection.damage, inspection.spoilt, inspection.blobs);
-    Ok(Examined { hits, damage, spoilt, blobs, messages, bytes })
+    inspect_the_rest(&shelves, &mut so_far, watch)?;
+    Ok(Examined::of(hits, cache, so_far))
+}
+
+impl Examined {
+    pub(crate) fn of(
+        hits: BTreeMap<MessageNumber, String>,
+        cache: BlockCache,
+        looked: VerifyProgress,
+    ) -> Self {
+        let inspection = cache.into_inspection();
+        let (damage, spoilt, blobs) = (inspection.damage, inspection.spoilt, inspection.blobs);
+        Self { hits, damage, spoilt, blobs, messages: looked.messages, bytes: looked.bytes }
+    }
+}
+
+/// Puts a message together and hashes it: why it cannot be given back, if so. The watch is told with
+/// each block that was read for it.
+pub(crate) fn hit_of(
+    shelves: &Shelves<'_>,
+    row: &MessageRow,
+    so_far: &mut VerifyProgress,
+    watch: &mut Watch<'_>,
+) -> Result<Option<String>> {
+    let read = read_row(shelves, row, &mut |_| {
+        going_on(tell_of_reading(shelves, so_far, watch)).map_err(io::Error::other)
+    });
+    let reason = match read {
+        Ok(()) => None,
+        Err(Error::Output(_)) => return Err(Error::Interrupted),
+        Err(Error::Damaged { reason, .. }) => Some(reason),
+        Err(error) if error.is_damage() || matches!(error, Error::Io { .. }) => Some(error.to_string()),
+        Err(error) => return Err(error),
+    };
+    so_far.messages += 1;
+    so_far.bytes += row.size;
+    Ok(reason)
+}
+
+/// Tells the watch where more was read than it knows.
+pub(crate) fn tell_of_reading(
+    shelves: &Shelves<'_>,
+    so_far: &mut VerifyProgress,
+    watch: &mut Watch<'_>,
+) -> ControlFlow<()> {
+    let read_bytes = shelves.cache.read_bytes();
+    if read_bytes == so_far.read_bytes {
+        return ControlFlow::Continue(());
+    }
+    so_far.read_bytes = read_bytes;
+    watch(*so_far)
 }
 
 /// Whether one of these accounts has or had a message.
@@ -94,16 +132,28 @@ pub(crate) fn belongs(
 }
 
 /// Blocks that no message needed: of other accounts, or of messages whose record is lost.
-fn inspect_the_rest(shelves: &Shelves<'_>) -> Result<()> {
+fn inspect_the_rest(shelves: &Shelves<'_>, so_far: &mut VerifyProgress, watch: &mut Watch<'_>) -> Result<()> {
     let mut next = 1;
     loop {
         let page = query::blocks_from(shelves.catalogue, next, PAGE)?;
         let Some(&last) = page.last() else { return Ok(()) };
         next = last + 1;
-        for block in page {
-            if !shelves.cache.has_inspected(block) {
-                shelves.inspect(block)?;
-            }
+        inspect(shelves, page, so_far, watch)?;
+    }
+}
+
+/// Reads those of these blocks that were not read yet.
+pub(crate) fn inspect(
+    shelves: &Shelves<'_>,
+    blocks: impl IntoIterator<Item = i64>,
+    so_far: &mut VerifyProgress,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    for block in blocks {
+        if !shelves.cache.has_inspected(block) {
+            shelves.inspect(block)?;
+            going_on(tell_of_reading(shelves, so_far, watch))?;
         }
     }
+    Ok(())
 }

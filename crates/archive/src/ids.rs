@@ -13,7 +13,7 @@ pub struct ArchiveId(pub(crate) [u8; 16]);
 
 /// What a pack is known by: random, in its header and in its file name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PackId(pub(crate) [u8; 8]);
+pub struct PackId(pub(crate) [u8; 8]);
 
 /// One commit: its number, counted from 1, and the checksum that only this commit has, so that two
 /// histories with the same numbers can be told apart.
@@ -87,6 +87,14 @@ impl fmt::Display for PackId {
     }
 }
 
+impl std::str::FromStr for PackId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse_hex(text).map(Self).ok_or(InvalidId)
+    }
+}
+
 impl fmt::Debug for PackId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PackId({self})")
@@ -113,7 +121,7 @@ impl std::str::FromStr for CommitId {
 
 /// The text is not such an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an archive id or commit id")]
+#[error("not an archive id, pack id or commit id")]
 pub struct InvalidId;
 
 macro_rules! number {

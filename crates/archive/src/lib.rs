@@ -29,6 +29,7 @@ mod examine;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod hits;
 mod identity;
 mod ids;
 pub mod info;
@@ -40,6 +41,7 @@ mod quarantine;
 mod rebuild;
 mod repair;
 mod replay;
+mod scrub;
 mod surroundings;
 mod verify;
 mod view;
@@ -50,8 +52,9 @@ pub use account_lock::AccountLock;
 pub use archive::Archive;
 pub use damage::Damage;
 pub use error::{Error, Result};
+pub use hits::MessageHit;
 pub use identity::{Place, identify, identify_at, init, init_at, is_vacant};
-pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, RunId};
+pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, PackId, RunId};
 pub use info::{
     AccountInfo, Candidate, Changes, DrillInfo, DrillScope, EpochInfo, Life, MailboxInfo, MailboxLoss,
     MailboxSeen, Mark, MessageInfo, NewPlacement, PlacementInfo, PopName, Proof, RunInfo, Sizes, Totals,
@@ -63,7 +66,10 @@ pub use replay::Unfinished;
 #[cfg(any(test, feature = "simulation"))]
 pub use surroundings::Seeded;
 pub use surroundings::{Machine, Surroundings};
-pub use verify::{CatalogueFinding, Depth, MessageHit, VerifyProgress, VerifyReport, verify, verify_at};
+pub use verify::{
+    CatalogueFinding, Depth, VerifyProgress, VerifyReport, Watch, verify, verify_at, verify_watched,
+    verify_watched_at,
+};
 pub use view::View;
 pub use writer::{Writer, WriterOptions};
 

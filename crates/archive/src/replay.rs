@@ -86,20 +86,21 @@ pub(crate) struct Replayed {
 /// Those of the file system and of SQLite, and packs that a newer version has written. Damage is not
 /// an error: it is listed.
 pub(crate) fn replay(files: &PackFiles, to: &Connection, vouched: Option<State>) -> Result<Replayed> {
-    replay_until(files, to, vouched, None)
+    replay_until(files, to, vouched, None, &mut || Ok(()))
 }
 
-/// [`replay`] that leaves out what comes after commit `until`.
+/// [`replay`] that leaves out what comes after commit `until`. `go_on` is asked often; its error ends it.
 pub(crate) fn replay_until(
     files: &PackFiles,
     to: &Connection,
     vouched: Option<State>,
     until: Option<u64>,
+    go_on: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Replayed> {
     let state =
         catalogue::state(to)?.ok_or(Error::CatalogueWrong { what: "it does not say how far it has come" })?;
     to.execute_batch("BEGIN IMMEDIATE")?;
-    let replayed = Replay::new(files, Some(to), &state, vouched, until).finish(&state)?;
+    let replayed = Replay::new(files, Some(to), &state, (vouched, until), go_on).finish(&state)?;
     to.execute_batch("COMMIT")?;
     Ok(replayed)
 }
@@ -110,10 +111,12 @@ pub(crate) fn survey(
     id: ArchiveId,
     vouched: Option<State>,
     until: Option<u64>,
+    go_on: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Replayed> {
     let state = State { archive: id, commit: CommitId::NONE, position: None, next: NextNumbers::default() };
-    Replay::new(files, None, &state, vouched, until).finish(&state)
+    Replay::new(files, None, &state, (vouched, until), go_on).finish(&state)
 }
+
 /// How far each pack counts, in the words of its successor: bytes, and the commit with which they end.
 fn claims(files: &PackFiles) -> HashMap<PackId, (u64, CommitId)> {
     let mut claims: HashMap<PackId, (u64, CommitId)> = HashMap::new();
@@ -156,6 +159,7 @@ struct Replay<'r> {
     /// `None`: nothing is applied, the walk is all.
     to: Option<&'r Connection>,
     until: Option<u64>,
+    go_on: &'r mut dyn FnMut() -> Result<()>,
     /// Whether a commit beyond `until` was met.
     stopped: bool,
     /// The pack that is being read.
@@ -177,8 +181,8 @@ impl<'r> Replay<'r> {
         files: &'r PackFiles,
         to: Option<&'r Connection>,
         state: &State,
-        vouched: Option<State>,
-        until: Option<u64>,
+        (vouched, until): (Option<State>, Option<u64>),
+        go_on: &'r mut dyn FnMut() -> Result<()>,
     ) -> Self {
         let replayed = Replayed {
             last: state.commit,
@@ -198,6 +202,7 @@ impl<'r> Replay<'r> {
             files,
             to,
             until,
+            go_on,
             stopped: false,
             walking: None,
             applier: Applier::default(),
@@ -308,6 +313,7 @@ impl<'r> Replay<'r> {
         };
         let mut walk = Walk::new(&reader, from.min(limit), limit);
         while let Some(event) = walk.next().doing("read", &path)? {
+            (self.go_on)()?;
             if self.stopped {
                 return self.apply_pending();
             }

@@ -3,16 +3,17 @@
 //! *Quick* walks all packs from header to header: nothing is missing, lengths are right, each commit
 //! names its predecessor and its frames, and the catalogue has come as far as the packs. *Full* reads
 //! every byte: every frame's checksums, every blob's hash, every message put together and hashed, and
-//! the catalogue compared, row for row, with one made from the packs alone.
+//! the catalogue compared, row for row, with one made from the packs alone. *Pack* does that for one pack
+//! (see `scrub`); who looks at each pack in its turn has read every byte.
 //!
 //! Damage never ends it: all of it is found in one pass, each with its place, and told as the messages
 //! that it hits, by folder, UID and subject (D9, D11). It works beside a writer: what is committed after
 //! it has begun is left out.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use message::{InternalDate, MessageKey, Uid};
 use rusqlite::Connection;
 
 use crate::archive::{catch_up, snapshot};
@@ -20,17 +21,22 @@ use crate::catalogue::{self, Mode, State, compare, damaged, query};
 use crate::damage::{self, Damage};
 use crate::error::{Error, Result};
 use crate::examine::{Examined, belongs, examine};
+use crate::hits::{MessageHit, tell_dangling, tell_hits, tell_place};
 use crate::identity::{Place, identity_damage};
-use crate::ids::{AccountId, ArchiveId, CommitId, MessageNumber};
+use crate::ids::{AccountId, ArchiveId, CommitId, MessageNumber, PackId};
 use crate::open::{discover, missing_at_the_end, missing_or_cut, mode_for, require_identity};
 use crate::pack::files::PackFiles;
 use crate::replay::{Replayed, Unfinished, replay_until, survey};
+use crate::scrub;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Structure and lengths.
     Quick,
+    /// Every byte of one pack. Where they are as they were written, nothing else is looked at; else all
+    /// that is damaged is told as by a full look, but for the bytes of blocks in other packs.
+    Pack(PackId),
     /// Every byte.
     Full,
 }
@@ -44,6 +50,20 @@ pub struct VerifyProgress {
     pub messages_total: u64,
     /// Bytes of mail hashed.
     pub bytes: u64,
+    /// Bytes read from the packs for that, as they are stored; headers are not counted.
+    pub read_bytes: u64,
+}
+
+/// Is told often how far it has come, and may take its time over that, so that others get at the disk. To
+/// break ends it, with [`Error::Interrupted`].
+pub type Watch<'w> = dyn FnMut(VerifyProgress) -> ControlFlow<()> + 'w;
+
+/// [`Error::Interrupted`] where the watch has broken.
+pub(crate) fn going_on(flow: ControlFlow<()>) -> Result<()> {
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Interrupted),
+    }
 }
 
 /// What was looked at, and what was found.
@@ -101,28 +121,6 @@ pub enum CatalogueFinding {
     Unusable,
 }
 
-/// A message that damage hits, at one of the places where it lies or lay.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageHit {
-    /// Which message; `None` where even that is lost.
-    pub key: Option<MessageKey>,
-    /// The account's name.
-    pub account: String,
-    /// The mailbox's name, decoded; not fit for a terminal without escaping.
-    pub mailbox: String,
-    /// Its UID there.
-    pub uid: Uid,
-    /// Its subject.
-    pub subject: String,
-    /// When the server received it.
-    pub internal_date: Option<InternalDate>,
-    /// Whether the server was last seen to have the message, in whatever folder: then a run may bring it
-    /// back. If not, it is lost for good.
-    pub on_server: bool,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
 /// Looks at the whole archive; `accounts` names those whose messages are put together and hashed (all,
 /// if `None`).
 ///
@@ -149,6 +147,40 @@ pub fn verify_at(
     progress: &mut dyn FnMut(VerifyProgress),
 ) -> Result<VerifyReport> {
     let id = require_identity(place)?;
+    if mode_for(place)? == Mode::Shared && place.catalogue.as_deref().is_some_and(Path::exists) {
+        // Its damage is found again by the walk over all packs.
+        catch_up(place, id, false)?;
+    }
+    look(place, id, (depth, accounts), &mut |so_far| {
+        progress(so_far);
+        ControlFlow::Continue(())
+    })
+}
+
+/// Looks at the archive beside those who work with it: never takes the writer's lock, can be broken off,
+/// and goes as slowly as it is let. What is committed and not in the catalogue is left out.
+///
+/// # Errors
+/// As [`verify`]; [`Error::Interrupted`] when `watch` breaks; [`Error::PackMissing`] for a pack that
+/// neither the catalogue nor the folder knows.
+pub fn verify_watched(dir: &Path, depth: Depth, watch: &mut Watch<'_>) -> Result<VerifyReport> {
+    verify_watched_at(&Place::real(dir), depth, watch)
+}
+
+/// [`verify_watched`] on any disk.
+///
+/// # Errors
+/// As [`verify_watched`].
+pub fn verify_watched_at(place: &Place, depth: Depth, watch: &mut Watch<'_>) -> Result<VerifyReport> {
+    look(place, require_identity(place)?, (depth, None), watch)
+}
+
+fn look(
+    place: &Place,
+    id: ArchiveId,
+    (depth, accounts): (Depth, Option<&[String]>),
+    watch: &mut Watch<'_>,
+) -> Result<VerifyReport> {
     let live = live_catalogue(place, id)?;
     let until = live.as_ref().map(|(_, state)| state.commit.number);
     let vouched = live.as_ref().map(|(_, state)| *state);
@@ -156,24 +188,29 @@ pub fn verify_at(
     let files = discover(place, id, &HashSet::new())?;
     let verification = Verification { files: &files, live: live.as_ref(), id, until, vouched };
     let mut report = match depth {
-        Depth::Quick => verification.quick(),
-        Depth::Full => verification.full(accounts, progress),
+        Depth::Quick => verification.quick(watch),
+        Depth::Pack(pack) => verification.pack(pack, watch),
+        Depth::Full => verification.full(What::Everything(accounts), watch),
     }?;
     report.damage.splice(0..0, identity_damage(place, id)?);
     Ok(report)
 }
 
-/// The catalogue as it is, brought up to date first if nobody writes.
+/// The catalogue as it is.
 fn live_catalogue(place: &Place, id: ArchiveId) -> Result<Option<(Connection, State)>> {
-    if mode_for(place)? == Mode::Shared && place.catalogue.as_deref().is_some_and(Path::exists) {
-        // Its damage is found again by the walk over all packs.
-        catch_up(place, id, false)?;
-    }
     match snapshot(place, id) {
         Ok(live) => Ok(live),
         Err(Error::Catalogue(_) | Error::CatalogueWrong { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What is read to the last byte.
+#[derive(Clone, Copy)]
+enum What<'w> {
+    /// Everything; of messages, those of these accounts (all, if `None`).
+    Everything(Option<&'w [String]>),
+    Pack(PackId),
 }
 
 struct Verification<'v> {
@@ -185,8 +222,9 @@ struct Verification<'v> {
 }
 
 impl Verification<'_> {
-    fn quick(&self) -> Result<VerifyReport> {
-        let mut surveyed = survey(self.files, self.id, self.vouched, self.until)?;
+    fn quick(&self, watch: &mut Watch<'_>) -> Result<VerifyReport> {
+        let mut go_on = || going_on(watch(VerifyProgress::default()));
+        let mut surveyed = survey(self.files, self.id, self.vouched, self.until, &mut go_on)?;
         let catalogue = match self.live {
             None => CatalogueFinding::Unusable,
             Some((_, state)) if state.commit == surveyed.last => CatalogueFinding::Ok,
@@ -203,13 +241,39 @@ impl Verification<'_> {
         Ok(self.report(surveyed, catalogue))
     }
 
-    fn full(
-        &self,
-        accounts: Option<&[String]>,
-        progress: &mut dyn FnMut(VerifyProgress),
-    ) -> Result<VerifyReport> {
+    /// Most packs are as they were written, so that is all that is looked for at first. Where anything is
+    /// odd, the packs alone decide what it is.
+    fn pack(&self, pack: PackId, watch: &mut Watch<'_>) -> Result<VerifyReport> {
+        let Some((live, state)) = self.live else { return self.full(What::Pack(pack), watch) };
+        let examined = match scrub::examine_pack(live, self.files, pack, watch) {
+            Ok(examined) => examined.filter(scrub::PackExamined::is_whole),
+            Err(error) if catalogue::is_broken(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let Some(scrub::PackExamined { examined, frames, .. }) = examined else {
+            return self.full(What::Pack(pack), watch);
+        };
+        Ok(VerifyReport {
+            last_commit: state.commit,
+            packs: 1,
+            frames,
+            blobs: examined.blobs,
+            messages: examined.messages,
+            bytes: examined.bytes,
+            unfinished: None,
+            damage: Vec::new(),
+            known_damage: Vec::new(),
+            messages_hit: Vec::new(),
+            messages_lost: Vec::new(),
+            catalogue: CatalogueFinding::Ok,
+            foreign_files: self.files.foreign().to_vec(),
+        })
+    }
+
+    fn full(&self, what: What<'_>, watch: &mut Watch<'_>) -> Result<VerifyReport> {
         let fresh = catalogue::open_for_making(None, self.id)?;
-        let mut replayed = replay_until(self.files, &fresh, self.vouched, self.until)?;
+        let mut go_on = || going_on(watch(VerifyProgress::default()));
+        let mut replayed = replay_until(self.files, &fresh, self.vouched, self.until, &mut go_on)?;
         catalogue::finish(&fresh)?;
         let (live, finding) = self.compare(&fresh)?;
         self.add_missing(&fresh, &mut replayed)?;
@@ -220,11 +284,23 @@ impl Verification<'_> {
         let only_live =
             beyond.map(|live| query::placed_only_in(live, &fresh)).transpose()?.unwrap_or_default();
         let names = live.unwrap_or(&fresh);
-        let accounts = accounts.map(|names_of| account_ids(names, names_of)).transpose()?;
+        let accounts = match what {
+            What::Everything(Some(wanted)) => Some(account_ids(names, wanted)?),
+            What::Everything(None) | What::Pack(_) => None,
+        };
         let mut report = self.report(replayed, finding);
 
         // The packs alone decide what can be given back: a catalogue may be wrong in any way.
-        let examined = examine(&fresh, self.files, accounts.as_deref(), progress)?;
+        let examined = match what {
+            What::Everything(_) => examine(&fresh, self.files, accounts.as_deref(), watch)?,
+            What::Pack(pack) => scrub::examine_damaged(&fresh, self.files, pack, watch)?,
+        };
+        if let What::Pack(pack) = what
+            && self.files.find(pack).is_none()
+            && report.damage.iter().chain(&report.known_damage).all(|damage| damage.id != pack)
+        {
+            return Err(Error::PackMissing { pack: pack.to_string() });
+        }
         report.add(&fresh, &examined)?;
         let known: BTreeSet<MessageNumber> = damaged::messages(&fresh)?.into_iter().collect();
         let is_known = |message: &MessageNumber| known.contains(message);
@@ -306,78 +382,4 @@ fn account_ids(known: &Connection, names: &[String]) -> Result<Vec<AccountId>> {
         Ok(account.ok_or_else(|| Error::UnknownAccount(name.clone()))?.id)
     };
     names.iter().map(id).collect()
-}
-
-/// Each place of each message hit.
-pub(crate) fn tell_hits(
-    known: &Connection,
-    hits: &BTreeMap<MessageNumber, String>,
-) -> Result<Vec<MessageHit>> {
-    let mut told = Vec::new();
-    for (&message, reason) in hits {
-        for at in damaged::places(known, message)? {
-            told.extend(tell_place(known, message, at, reason)?);
-        }
-    }
-    told.sort_by(MessageHit::by_place);
-    Ok(told)
-}
-
-/// One place of a message hit.
-fn tell_place(
-    known: &Connection,
-    message: MessageNumber,
-    at: i64,
-    reason: &str,
-) -> Result<Option<MessageHit>> {
-    let (Some(row), Some((account, mailbox, uid))) =
-        (query::message_row(known, message)?, query::place_names(known, at)?)
-    else {
-        return Ok(None);
-    };
-    Ok(Some(MessageHit {
-        key: Some(row.key),
-        account,
-        mailbox,
-        uid,
-        subject: row.fields.subject,
-        internal_date: damaged::date_at(known, at, message)?,
-        on_server: damaged::is_live(known, message)?,
-        reason: reason.to_owned(),
-    }))
-}
-
-impl MessageHit {
-    fn by_place(&self, other: &Self) -> std::cmp::Ordering {
-        (&self.account, &self.mailbox, self.uid).cmp(&(&other.account, &other.mailbox, other.uid))
-    }
-}
-
-/// Places of which only this much is known: that a message lay there.
-pub(crate) fn tell_dangling(
-    names: &Connection,
-    packs_say: &Connection,
-    dangling: &BTreeSet<i64>,
-) -> Result<Vec<MessageHit>> {
-    let mut told = Vec::new();
-    for &at in dangling {
-        // Where a catalogue knows the message, it has been told by its name.
-        if query::has_place(names, at)? || query::has_place(packs_say, at)? {
-            continue;
-        }
-        let Some((account, mailbox, uid)) = query::place_names(packs_say, at)? else { continue };
-        let reason = "the record that says which message lay there is lost".to_owned();
-        let (subject, internal_date) = (String::new(), None);
-        told.push(MessageHit {
-            key: None,
-            account,
-            mailbox,
-            uid,
-            subject,
-            internal_date,
-            on_server: true,
-            reason,
-        });
-    }
-    Ok(told)
 }

@@ -18,12 +18,12 @@ use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
 use crate::catalogue::{as_of, changes, damaged, loss, names, wanted};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
+use crate::hits::{MessageHit, tell_hits};
+use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, PackId, RunId};
 use crate::info::{
     AccountInfo, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss, MessageInfo,
     PlacementInfo, PopName, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
 };
-use crate::verify::{MessageHit, tell_hits};
 
 /// At most so many keys are given for a prefix.
 const KEYS_FOUND: usize = 16;
@@ -486,6 +486,14 @@ impl View<'_> {
             blobs,
             blob_bytes,
         })
+    }
+
+    /// The packs, oldest first, and how many bytes of each count.
+    ///
+    /// # Errors
+    /// When the catalogue cannot be read.
+    pub fn packs(&self) -> Result<Vec<(PackId, u64)>> {
+        query::packs(self.shelves.catalogue)
     }
 
     /// Files among the packs that are none of this archive's, or doubles (D13).

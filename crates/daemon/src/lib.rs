@@ -2,8 +2,9 @@
 //!
 //! [`schedule`] turns a crontab line and a time zone into the next moment after a given one.
 //! [`scheduler`] is told what happens and says what begins. Neither asks a clock; [`service`] does,
-//! which waits for the moments and has the runs done.
+//! which waits for the moments and has the runs done. [`care`] says when the archive is looked after.
 
+pub mod care;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod schedule;

@@ -4,7 +4,7 @@
 //! Nothing here holds more than a few numbers per message: long answers are streamed or given as
 //! ranges.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::{ControlFlow, RangeInclusive};
 
 use message::fields::Fields;
@@ -667,6 +667,16 @@ pub(crate) fn blocks_from(from: &Connection, start: i64, limit: u32) -> Result<V
     let mut select =
         from.prepare_cached("SELECT number FROM blocks WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
     Ok(select.query_map((start, limit), |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// The blocks of a pack: where each begins, and its number.
+pub(crate) fn blocks_of_pack(from: &Connection, pack: PackId) -> Result<BTreeMap<u64, i64>> {
+    let mut select = from.prepare_cached(
+        "SELECT b.start, b.number FROM blocks b JOIN packs p ON p.number = b.pack WHERE p.id = ?1",
+    )?;
+    let rows = select
+        .query_map([pack.0], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Whether an account has or had a message.

@@ -101,6 +101,10 @@ impl PackFiles {
         &self.foreign
     }
 
+    pub(crate) fn archive(&self) -> ArchiveId {
+        self.archive
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }

@@ -15,6 +15,7 @@
 //! Invariant: no byte of a pack is changed. A damaged frame stays where it is; that is its quarantine.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::catalogue::{self, State, compare, damaged, query};
 use crate::damage::{self, Damage};
 use crate::error::Result;
 use crate::examine::{Examined, examine};
+use crate::hits::{MessageHit, tell_dangling, tell_hits};
 use crate::identity::Place;
 use crate::ids::{ArchiveId, BlobNumber, CommitId, MessageNumber};
 use crate::info::Mark;
@@ -35,7 +37,7 @@ use crate::open::{Witness, make_temporary, missing_or_cut, mode_for, require_ide
 use crate::pack::files::PackFiles;
 use crate::quarantine;
 use crate::surroundings::{Machine, Surroundings};
-use crate::verify::{MessageHit, VerifyProgress, tell_dangling, tell_hits};
+use crate::verify::VerifyProgress;
 use crate::writer::{Writer, WriterOptions};
 
 mod restate;
@@ -270,7 +272,10 @@ fn mend(
     }
     let forgotten = tell_dangling(target.catalogue(), target.catalogue(), &dangling)?;
     forget(target, &dangling)?;
-    let examined = examine(target.catalogue(), target.files(), None, progress)?;
+    let examined = examine(target.catalogue(), target.files(), None, &mut |so_far| {
+        progress(so_far);
+        ControlFlow::Continue(())
+    })?;
     let (new, known) = damage::sort_out(target.catalogue(), examined.damage.clone())?;
     damage.extend(new);
     known_damage += known.len() as u64;
