@@ -198,6 +198,7 @@ impl Household for House {
 
     fn ask_to_end(&self) {
         self.stop.request();
+        self.announce(&News::Stopping);
     }
 
     fn tell(&self, told: &Told) {

@@ -13,6 +13,7 @@ use crate::config::Config;
 
 /// Something that has happened.
 #[derive(Debug)]
+#[allow(dead_code, reason = "no listener needs all that there is to know of what happened")]
 pub(super) enum News<'n> {
     /// This configuration is in force: at the start, and after each reload that was right.
     Configured(&'n Arc<Config>),
@@ -33,6 +34,17 @@ pub(super) enum News<'n> {
         /// For how long it went on.
         took: Duration,
     },
+    /// The archive was looked at: all packs in their structure, or one to its last byte.
+    Verified {
+        /// Whether nothing is damaged, by all that is known now; not only by this look.
+        whole: bool,
+        /// `quick` or `rolling`, as `status` has it.
+        depth: &'static str,
+        /// Packs that were damaged when they were read last.
+        damaged_packs: usize,
+    },
+    /// The daemon ends: what goes on beside the runs ends, too, within seconds.
+    Stopping,
 }
 
 /// Hears what happens.
