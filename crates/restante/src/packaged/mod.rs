@@ -7,6 +7,7 @@
 
 mod completions;
 mod manual;
+mod units;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,6 +4,8 @@
 //! them: what happens is [`News`], and each [`Listener`] hears all of it, on the thread on which it
 //! happened. So a listener is quick: it takes down what it wants, and does its work elsewhere.
 
+#![allow(dead_code, reason = "not every listener needs all that is told")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
