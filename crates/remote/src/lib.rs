@@ -8,9 +8,11 @@
 //! * [`Endpoint`], [`Credentials`]: where, and as whom.
 //! * [`imap::Session`]: one connection, logged in; lists, opens read-only, fetches.
 //! * [`imap::Target`]: one connection that may add mail to what is there.
+//! * [`imap::Watch`]: one connection that waits until there is news.
 //! * [`pop3::Session`]: one connection to a POP3 server, logged in; only reads.
 //! * [`Error`], [`Kind`]: what went wrong in words, and what to do about it; [`Refusal`]: a server's no.
 //! * [`Limits`]: every bound, in one table.
+//! * [`Throttle`]: how fast mail may come.
 //! * [`Network`]: what connections are made through; [`Internet`] outside tests.
 //!
 //! The log: this crate writes through `tracing`, never a secret. `async_imap` below it logs what it
@@ -36,4 +38,5 @@ pub use limits::Limits;
 pub use net::Transport;
 pub use net::meter::Traffic;
 pub use net::network::{Connection, Internet, Network};
+pub use net::throttle::Throttle;
 pub use refusal::Refusal;

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::net::throttle::Throttle;
+
 /// Bounds of one connection. `Limits::default()` is right outside tests.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -18,6 +20,12 @@ pub struct Limits {
     /// Without one octet while an answer is due, or while the server takes nothing of what is sent. Long: opening a large mailbox, or waking one from
     /// slow storage, takes minutes on some servers, and few send "still here".
     pub progress: Duration,
+    /// While nothing but news is waited for: the server is asked for a word so often (RFC 2177 says 29
+    /// minutes at most). Shorter, because routers forget silent connections, many after ten minutes, and
+    /// so long a connection may be dead without our knowing.
+    pub idle: Duration,
+    /// How fast octets may come. By default as fast as they do.
+    pub throttle: Throttle,
     /// For the farewell. Short: nothing depends on it.
     pub logout: Duration,
     /// A single response must come at least this fast on average once `progress` has passed; a
@@ -98,6 +106,8 @@ impl Default for Limits {
             connect: Duration::from_secs(60),
             greeting: Duration::from_secs(60),
             progress: Duration::from_secs(180),
+            idle: Duration::from_secs(9 * 60),
+            throttle: Throttle::default(),
             logout: Duration::from_secs(5),
             slowest: 64,
             slow_line: 16 << 10,

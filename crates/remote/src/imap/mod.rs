@@ -3,14 +3,14 @@
 //! A [`Session`] is one connection, logged in. It lists mailboxes, opens them read-only (EXAMINE,
 //! never SELECT), and fetches with PEEK; no command that changes a mailbox can be formed with it. A
 //! restore has a [`Target`], which can add mail, make mailboxes and set flags; it has no command that
-//! takes anything away.
+//! takes anything away. A [`Watch`] is a connection that waits until there is something to fetch.
 //! From the socket upwards:
 //!
 //! * `frame` cuts octets into responses; `guard` bounds and times them, hands the conversation to
 //!   async-imap and takes mailbox data out; `conversation` sends commands and gives events.
 //! * `tokens` and `data` read mailbox data; `tolerance` holds what we forgive.
 //! * `login` makes a session; `list`, `mailbox`, `rows` and `fetch` are what it can do.
-//! * `target` is what can be added.
+//! * `target` is what can be added; `watch` waits for news.
 //!
 //! After any error but `Error::Refused`, or when a call was dropped half-way, the connection is of no
 //! more use; a new session goes on where this one was.
@@ -33,6 +33,7 @@ mod rows;
 mod target;
 mod tokens;
 mod tolerance;
+mod watch;
 
 /// What the fuzz targets need of the private modules.
 #[cfg(any(test, feature = "fuzzing"))]
@@ -61,6 +62,8 @@ pub use target::{
     AppendId, AppendStyle, Appended, Namespace, Outgoing, PermanentFlags, Quota, Selected, Target,
     sendable_date, sendable_flags,
 };
+
+pub use watch::{Scope, Wanted, Watch};
 
 pub use crate::refusal::Refusal;
 

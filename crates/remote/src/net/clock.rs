@@ -2,7 +2,8 @@
 //!
 //! Nothing for [`Limits::progress`], or less than [`Limits::slowest`] on average once that has passed,
 //! is a stall. Time spent elsewhere (a slow disk, an archive that is busy) does not count against the
-//! server: each wait for an answer begins with [`Clock::begin_wait`].
+//! server: each wait for an answer begins with [`Clock::begin_wait`], and time in which we hold back
+//! ourselves ([`Counters::held_back`]) is left out.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,7 +23,11 @@ pub(crate) struct Clock {
     slowest: u32,
     began: Instant,
     began_at_octet: u64,
+    /// Held back until it began.
+    began_held_back: Duration,
     progress: Instant,
+    /// Held back until then.
+    progress_held_back: Duration,
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -36,7 +41,9 @@ impl Clock {
             slowest: limits.slowest.max(1),
             began: now,
             began_at_octet: 0,
+            began_held_back: Duration::ZERO,
             progress: now,
+            progress_held_back: Duration::ZERO,
             sleep: Box::pin(sleep_until(now)),
         }
     }
@@ -52,20 +59,25 @@ impl Clock {
         self.began = now;
         self.progress = now;
         self.began_at_octet = self.counters.received();
+        self.began_held_back = self.counters.held_back();
+        self.progress_held_back = self.began_held_back;
     }
 
     /// Octets have come: an error when they come more slowly than anyone has to put up with.
     pub(crate) fn heard(&mut self) -> Result<(), Error> {
         self.progress = Instant::now();
+        self.progress_held_back = self.counters.held_back();
         let octets = self.counters.received() - self.began_at_octet;
-        let allowed = self.patience + Duration::from_secs(octets / u64::from(self.slowest));
+        let held_back = self.progress_held_back.saturating_sub(self.began_held_back);
+        let allowed = self.patience + held_back + Duration::from_secs(octets / u64::from(self.slowest));
         if self.progress - self.began > allowed { Err(self.stalled()) } else { Ok(()) }
     }
 
     /// Nothing has come: wakes the task, and is ready, when the server has been silent for too long.
     pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         loop {
-            let deadline = self.progress + self.patience;
+            let held_back = self.counters.held_back().saturating_sub(self.progress_held_back);
+            let deadline = self.progress + self.patience + held_back;
             if Instant::now() >= deadline {
                 return Poll::Ready(self.stalled());
             }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use rustix::net::sockopt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -19,6 +20,14 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 /// More addresses than this are not tried; no mail host has as many.
 const MOST_ADDRESSES: usize = 16;
+
+/// So long a connection is silent before a sign of life is asked for. The most forgetful routers
+/// forget after a few minutes.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Between two questions that get no answer.
+const BETWEEN_PROBES: Duration = Duration::from_secs(15);
+/// So many are asked before the connection counts as dead.
+const PROBES: u32 = 4;
 
 /// Resolves and connects, all within `limit`.
 pub(crate) async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Error> {
@@ -34,7 +43,20 @@ pub(crate) async fn connect(host: &str, port: u16, limit: Duration) -> Result<Tc
     // Commands are small and pipelined; waiting to fill a segment would only delay them. A socket
     // that cannot do this works all the same.
     let _ = stream.set_nodelay(true);
+    if let Err(error) = keep_alive(&stream) {
+        tracing::debug!(%error, "a dead connection may be noticed late");
+    }
     Ok(stream)
+}
+
+/// Has the system ask the other end for a sign of life while the connection is silent (RFC 9293
+/// §3.8.4): routers on the way remember it, and one that is dead is known within two minutes.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(stream, SILENCE)?;
+    sockopt::set_tcp_keepintvl(stream, BETWEEN_PROBES)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(())
 }
 
 /// What the resolver answers in time.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -19,9 +20,9 @@ pub struct Traffic {
     pub round_trips: u64,
 }
 
-/// The counts of one connection; clones count together.
+/// The counts of one connection: octets in, octets out, nanoseconds held back. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counters(Arc<[AtomicU64; 2]>);
+pub(crate) struct Counters(Arc<[AtomicU64; 3]>);
 
 impl Counters {
     pub(crate) fn received(&self) -> u64 {
@@ -30,6 +31,17 @@ impl Counters {
 
     pub(crate) fn sent(&self) -> u64 {
         self.0[1].load(Ordering::Relaxed)
+    }
+
+    /// For how long we have not read what may have been there.
+    pub(crate) fn held_back(&self) -> Duration {
+        Duration::from_nanos(self.0[2].load(Ordering::Relaxed))
+    }
+
+    /// We do not read for so long.
+    pub(crate) fn hold_back(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0[2].fetch_add(nanos, Ordering::Relaxed);
     }
 
     fn add(&self, which: usize, octets: usize) {

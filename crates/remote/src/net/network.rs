@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use super::Transport;
 use super::connect::connect;
 use super::meter::{Counters, Meter};
+use super::throttle::Throttled;
 use super::tls::encrypt;
 use crate::endpoint::{Endpoint, Security};
 use crate::error::Error;
@@ -55,9 +56,10 @@ pub(crate) async fn reach(
         network.connect(&endpoint.host, endpoint.port, limits.connect).await?;
     let counters = Counters::default();
     let metered = Meter::new(stream, counters.clone());
+    let throttled = Throttled::new(metered, limits.throttle.clone(), counters.clone());
     let transport: Box<dyn Transport> = match endpoint.security {
-        Security::Implicit => Box::new(encrypt(endpoint, metered, limits).await?),
-        Security::StartTls | Security::Plain => Box::new(metered),
+        Security::Implicit => Box::new(encrypt(endpoint, throttled, limits).await?),
+        Security::StartTls | Security::Plain => Box::new(throttled),
     };
     Ok(Reached { transport, counters, is_local })
 }
