@@ -3,6 +3,8 @@
 //! [`schedule`] turns a crontab line and a time zone into the next moment after a given one.
 //! [`scheduler`] is told what happens and says what begins. Neither asks a clock; [`service`] does,
 //! which waits for the moments and has the runs done. [`care`] says when the archive is looked after.
+//! [`watch`] says when a connection that waits for news is opened anew, and how often it may ask for a
+//! run.
 
 pub mod care;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -10,6 +12,7 @@ pub mod fuzzing;
 pub mod schedule;
 pub mod scheduler;
 pub mod service;
+pub mod watch;
 
 pub use schedule::{InvalidSchedule, Schedule};
 pub use scheduler::Scheduler;

@@ -37,6 +37,11 @@ pub trait Household: Sync {
 
     /// What people may want to know.
     fn tell(&self, told: &Told);
+
+    /// What else is worth a few words in the status.
+    fn aside(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Who is told how the service stands: a service manager, as a rule.
@@ -134,7 +139,7 @@ impl Service {
                     return;
                 }
                 herald.heartbeat();
-                status.tell(herald, &scheduler, begun, stopping);
+                status.tell(herald, &scheduler, begun, stopping, household.aside());
                 let patience = wake.saturating_sub(now(begun).steady).min(HEARTBEAT);
                 match self.events.recv_timeout(patience) {
                     Ok(Event::Ended(account, outcome)) => {
@@ -184,12 +189,22 @@ struct Status {
 }
 
 impl Status {
-    fn tell(&mut self, herald: &mut impl Herald, scheduler: &Scheduler, begun: Instant, stopping: bool) {
+    fn tell(
+        &mut self,
+        herald: &mut impl Herald,
+        scheduler: &Scheduler,
+        begun: Instant,
+        stopping: bool,
+        aside: Option<String>,
+    ) {
         let now = now(begun);
         if self.told.as_ref().is_some_and(|(at, _)| now.steady.saturating_sub(*at) < STATUS_PAUSE) {
             return;
         }
         let mut line = line(scheduler, now, stopping);
+        if let Some(aside) = aside.filter(|_| !stopping) {
+            line = format!("{line}; {aside}");
+        }
         if let Some(note) = &self.note {
             line = format!("{note}; {line}");
         }

@@ -33,6 +33,7 @@ pub use clock::Now;
 pub use limits::Limits;
 pub use plan::{AccountPlan, Orders, Outcome, Outlook, Plan, Skip, Start, State, Told, Why};
 pub use retry::Trouble;
+pub(crate) use spread::Place;
 pub use window::{InvalidWindow, Window};
 
 /// The name of an account or of a host.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 /// An account's place in any span, from the start of it (0) to its end (never reached).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(u64);
+pub(crate) struct Place(u64);
 
 impl Place {
     /// Of the account with this name.
-    pub(super) fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         // FNV-1a takes in the octets; names that differ in their last letter only are then drawn
         // apart by `mixed`.
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
@@ -22,12 +22,12 @@ impl Place {
     }
 
     /// Another place for the same account, so that those who met in one span do not meet in the next.
-    pub(super) fn turn(self, turn: u32) -> Self {
+    pub(crate) fn turn(self, turn: u32) -> Self {
         Self(mixed(self.0 ^ (u64::from(turn) + 1)))
     }
 
     /// This far into the span, always before its end.
-    pub(super) fn within(self, span: Duration) -> Duration {
+    pub(crate) fn within(self, span: Duration) -> Duration {
         let parts = u128::from(self.0 >> 32);
         let nanos = (span.as_nanos() * parts) >> 32;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
