@@ -68,6 +68,21 @@ impl Archive {
         Ok(Self { place, id, catalogue, files, cache: BlockCache::default(), damage })
     }
 
+    /// Opens an archive as far as its catalogue knows it: at once, without a lock that would keep a writer
+    /// out even for a moment, and perhaps a commit behind the packs. None where that is not to be had: the
+    /// catalogue cannot be used, or (on a network file system) is its writer's alone.
+    ///
+    /// # Errors
+    /// When there is no archive, it is in a newer format, or the disk refuses.
+    pub fn glance(dir: &Path) -> Result<Option<Self>> {
+        let place = Place::real(dir);
+        let id = require_identity(&place)?;
+        if place.catalogue.is_none() || mode_for(&place)? != Mode::Shared {
+            return Ok(None);
+        }
+        Self::as_it_is(&place, id, false)
+    }
+
     /// With the catalogue as it is, if it can be used; with `newest` only if it knows all that the packs
     /// seem to have.
     fn as_it_is(place: &Place, id: ArchiveId, newest: bool) -> Result<Option<Self>> {

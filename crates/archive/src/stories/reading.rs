@@ -163,6 +163,26 @@ fn an_archive_on_the_machines_disk_works_as_well() {
     assert_eq!(check_mails(Archive::open(&path).unwrap().view()), 59);
 }
 
+#[test]
+fn a_glance_is_had_beside_a_writer_and_keeps_none_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("archive");
+    init(&path).unwrap();
+    assert!(Archive::glance(dir.path()).is_err(), "there is no archive");
+    let mut writer = Writer::open(&path, SMALL).unwrap();
+    pull(&mut writer, 1..30);
+    writer.commit().unwrap();
+    put(&mut writer, b"not committed").unwrap();
+    let glance = Archive::glance(&path).unwrap().expect("the catalogue can be read");
+    assert_eq!(glance.view().totals(None).unwrap().messages, 29);
+    drop(writer);
+    let _reader = Archive::glance(&path).unwrap().expect("the catalogue can be read");
+    drop(Writer::open(&path, SMALL).expect("a glance takes no lock"));
+    std::fs::remove_file(path.join("catalog.db")).unwrap();
+    assert!(Archive::glance(&path).unwrap().is_none(), "it makes no catalogue");
+    assert!(!path.join("catalog.db").exists());
+}
+
 /// A mail of 4 to 90 KiB: words, and in every second one an attachment that does not compress.
 fn long_mail(number: u32) -> Vec<u8> {
     let mut dice = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof();
