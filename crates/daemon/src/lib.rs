@@ -5,10 +5,12 @@
 //! which waits for the moments and has the runs done. [`care`] says when the archive is looked after.
 //! [`watch`] says when a connection that waits for news is opened anew, and how often it may ask for a
 //! run.
+//! [`metrics`] says how all of it stands.
 
 pub mod care;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod metrics;
 pub mod schedule;
 pub mod scheduler;
 pub mod service;
