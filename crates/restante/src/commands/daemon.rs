@@ -8,6 +8,7 @@
 
 mod herald;
 mod keeper;
+mod metrics;
 mod news;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use crate::output::amount::local_time;
 use crate::output::screen::Screen;
 use herald::Systemd;
 use keeper::Keeper;
+use metrics::Meter;
 use news::{Listener, News};
 
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
@@ -46,6 +48,8 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     // A wrong path, or an archive that is not there, is told now and not in the night.
     warn_of_damage(open_writer(&config.archive.path, &memory)?.damage());
 
+    let config = Arc::new(config);
+    let meter = Meter::start(&config).map_err(|why| Failure::words(Exit::Failed, why))?;
     let service = Service::default();
     let stop = Stop::default();
     listen(&context.screen, service.doorbell())
@@ -56,10 +60,9 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         keeper: Keeper::new(),
         stop,
         reloads: AtomicU64::new(0),
-        config: RwLock::new(Arc::new(config)),
-        listeners: Vec::new(),
+        config: RwLock::new(Arc::clone(&config)),
+        listeners: vec![Box::new(meter)],
     };
-    let config = house.config();
     tracing::info!("{} accounts, archive {}", config.accounts.len(), config.archive.path.display());
     house.announce(&News::Configured(&config));
     service.run(&house, house.plan(&config, &last_starts(&config)), &mut Systemd);

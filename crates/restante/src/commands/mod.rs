@@ -15,6 +15,7 @@ mod export;
 mod history;
 mod init;
 mod list;
+mod metrics;
 mod moment;
 mod place;
 mod rebuild;

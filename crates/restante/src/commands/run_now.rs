@@ -7,6 +7,7 @@ use sync::{Archivist, Ledger, Outcome, Stop, SystemClock};
 
 use super::account_run::{failed, limits, record, run_account};
 use super::alarm::{Loss, way_back, write_way_back};
+use super::metrics;
 use super::place::{open_writer, remember};
 use super::stop::listen;
 use super::{Context, warn_of_damage};
@@ -50,6 +51,7 @@ pub(super) fn run(context: &Context, names: &[String]) -> Result<Exit, Failure> 
         }
         broken = remember(path, &memory, &writer).err();
     }
+    metrics::write_after_runs(&config, &writer.view());
     if let Some(failure) = broken {
         return end_early(context, &ledgers, failure);
     }

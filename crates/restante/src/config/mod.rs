@@ -15,6 +15,7 @@ mod document;
 pub mod fuzzing;
 mod host;
 mod limits;
+mod metrics;
 mod protocol;
 mod secret;
 mod size;
@@ -32,6 +33,7 @@ pub(crate) use daemon::DaemonConfig;
 pub(crate) use document::Invalid;
 pub(crate) use host::parse as parse_host;
 pub(crate) use limits::Limits;
+pub(crate) use metrics::{Listen, MetricsConfig};
 pub(crate) use protocol::{Pop3, Protocol};
 pub(crate) use secret::{PasswordSource, SecretError, password};
 pub(crate) use size::parse_size;
@@ -57,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) file: PathBuf,
     pub(crate) archive: ArchiveConfig,
     pub(crate) daemon: DaemonConfig,
+    pub(crate) metrics: MetricsConfig,
     /// In the order of the file; the names are unique.
     pub(crate) accounts: Vec<Account>,
     text: String,
@@ -119,6 +122,9 @@ impl Config {
         }
         let archive = root.section("archive").and_then(|section| ArchiveConfig::read(section, folder));
         let daemon = root.section("daemon").map(DaemonConfig::read).unwrap_or_default();
+        let place = archive.as_ref().map(|archive| archive.path.as_path());
+        let metrics =
+            root.section("metrics").map(|section| metrics::read(section, folder, place)).unwrap_or_default();
         let watchdog = match root.section("watchdog") {
             Some(section) => watchdog::read(section, &sync::Watchdog::default()),
             None => sync::Watchdog::default(),
@@ -137,7 +143,7 @@ impl Config {
         match archive {
             Some(archive) if problems.is_empty() => {
                 let text = document::blot(text);
-                Ok(Self { file: file.to_owned(), archive, daemon, accounts, text })
+                Ok(Self { file: file.to_owned(), archive, daemon, metrics, accounts, text })
             }
             _ => invalid(problems),
         }
@@ -146,8 +152,14 @@ impl Config {
     /// What holds where there is no file at all: an archive, and no account.
     pub(crate) fn of_archive(path: &Path) -> Self {
         let archive = ArchiveConfig { path: path.to_owned(), grace: DEFAULT_GRACE, reserve: DEFAULT_RESERVE };
-        let (daemon, accounts) = (DaemonConfig::default(), Vec::new());
-        Self { file: PathBuf::from("(no configuration)"), archive, daemon, accounts, text: String::new() }
+        Self {
+            file: PathBuf::from("(no configuration)"),
+            archive,
+            daemon: DaemonConfig::default(),
+            metrics: MetricsConfig::default(),
+            accounts: Vec::new(),
+            text: String::new(),
+        }
     }
 
     /// The account of this name.
