@@ -150,8 +150,8 @@ pub struct Archive {
     pub disk: Option<Disk>,
     /// Room that is to stay free, in bytes.
     pub reserve_bytes: u64,
-    /// The last verification.
-    pub verified: Option<Verified>,
+    /// The last verification of each depth.
+    verified: BTreeMap<String, Verified>,
 }
 
 /// How large the archive is.
@@ -181,10 +181,8 @@ pub struct Disk {
 }
 
 /// A verification.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// `quick` or `full`.
-    pub depth: String,
     /// When, in seconds since 1970.
     pub at: i64,
     /// Whether it found the archive whole.
@@ -211,6 +209,16 @@ impl Account {
         self.last = self.last.into_iter().chain(last).max_by_key(ended);
         let good = last.filter(Run::is_good).map(|run| run.ended_ms);
         self.last_good_ms = self.last_good_ms.into_iter().chain(last_good_ms).chain(good).max();
+    }
+}
+
+impl Archive {
+    /// Takes down how a verification of this depth (`quick`, `full`, …) went, unless a newer one is known.
+    pub fn verified(&mut self, depth: &str, verified: Verified) {
+        let known = self.verified.entry(depth.to_owned()).or_insert(verified);
+        if known.at <= verified.at {
+            *known = verified;
+        }
     }
 }
 
@@ -364,13 +372,16 @@ fn write_archive(page: &mut Page, archive: &Archive) {
         let help = "Size of the archive in relation to the mail in all folders.";
         page.family("restante_archive_ratio", Kind::Gauge, help).sample(&[], ratio);
     }
-    if let Some(Verified { depth, at, whole }) = &archive.verified {
-        let labels = [("depth", depth.as_str())];
-        let name = "restante_archive_last_verification_timestamp_seconds";
-        page.family(name, Kind::Gauge, "When the archive was last verified.").sample(&labels, at);
+    let name = "restante_archive_last_verification_timestamp_seconds";
+    let mut family = page.family(name, Kind::Gauge, "When the archive was last verified, by depth.");
+    for (depth, Verified { at, .. }) in &archive.verified {
+        family.sample(&[("depth", depth)], at);
+    }
+    // What the newest found holds: an archive that was repaired since is whole.
+    if let Some(newest) = archive.verified.values().max_by_key(|verified| (verified.at, !verified.whole)) {
         let help = "1 where the last verification found the archive whole.";
         page.family("restante_archive_last_verification_whole", Kind::Gauge, help)
-            .sample(&labels, u8::from(*whole));
+            .sample(&[], u8::from(newest.whole));
     }
 }
 

@@ -47,8 +47,9 @@ fn full() -> Metrics {
         }),
         disk: Some(Disk { free_bytes: 7, size_bytes: 9 }),
         reserve_bytes: 1 << 30,
-        verified: Some(Verified { depth: "full".to_owned(), at: 1_795_000_000, whole: false }),
+        ..Archive::default()
     };
+    metrics.archive.verified("full", Verified { at: 1_795_000_000, whole: false });
     metrics
 }
 
@@ -72,7 +73,7 @@ fn a_page_says_how_account_and_archive_stand() {
         ("restante_runs_total{account=\"work\",outcome=\"partial\"}", "0"),
         ("restante_fetched_bytes_total{account=\"work\"}", "1200345"),
         ("restante_archive_ratio", "0.5"),
-        ("restante_archive_last_verification_whole{depth=\"full\"}", "0"),
+        ("restante_archive_last_verification_whole", "0"),
         ("restante_archive_last_verification_timestamp_seconds{depth=\"full\"}", "1795000000"),
     ] {
         assert_eq!(value(&text, sample), Some(expected), "{sample}: {text}");
@@ -126,6 +127,22 @@ fn what_the_archive_remembers_never_overrides_what_is_newer() {
     assert_eq!((account.last, account.last_good_ms), (Some(newer), Some(RUN.ended_ms)));
     let text = of(account).to_text();
     assert_eq!(value(&text, "restante_runs_total{account=\"work\",outcome=\"partial\"}"), Some("0"));
+}
+
+#[test]
+fn the_newest_verification_says_whether_the_archive_is_whole() {
+    let mut metrics = full();
+    let whole = |metrics: &Metrics| {
+        value(&metrics.to_text(), "restante_archive_last_verification_whole").map(str::to_owned)
+    };
+    metrics.archive.verified("quick", Verified { at: 1_794_999_999, whole: true });
+    assert_eq!(whole(&metrics).as_deref(), Some("0"));
+    metrics.archive.verified("rolling", Verified { at: 1_795_000_001, whole: true });
+    assert_eq!(whole(&metrics).as_deref(), Some("1"));
+    metrics.archive.verified("rolling", Verified { at: 1_700_000_000, whole: false });
+    assert_eq!(whole(&metrics).as_deref(), Some("1"), "what is older changes nothing");
+    let full = "restante_archive_last_verification_timestamp_seconds{depth=\"full\"}";
+    assert_eq!(value(&metrics.to_text(), full), Some("1795000000"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use daemon::metrics::{Daemon, Durations, Metrics};
+use daemon::metrics::{Daemon, Durations, Metrics, Verified};
 
 use super::super::metrics::reading::{self, Search};
 use super::super::metrics::{self, textfile};
@@ -95,10 +95,12 @@ impl Listener for Meter {
                 set_right(&mut known, true);
                 Note::Configured(Arc::clone(config))
             }
-            News::ConfigurationWrong { why } => {
-                tracing::debug!(why, "told in the metrics, too");
-                return set_right(&mut known, false);
+            News::ConfigurationWrong { .. } => return set_right(&mut known, false),
+            News::Verified { whole, depth, .. } => {
+                let verified = Verified { at: jiff::Timestamp::now().as_second(), whole: *whole };
+                return known.archive.verified(depth, verified);
             }
+            News::Stopping => return,
             News::RunBegins { account } => {
                 if let Some(account) = known.accounts.get_mut(*account) {
                     account.running = true;

@@ -143,7 +143,7 @@ impl Reading {
 /// What lies beside the archive.
 pub(in super::super) struct Around {
     disk: Option<Disk>,
-    verified: Option<Verified>,
+    verified: Option<(String, Verified)>,
 }
 
 /// Looks at its disk, and at what is remembered of the last verification.
@@ -155,17 +155,18 @@ pub(in super::super) fn look_around(config: &Config) -> Around {
     });
     // Where nothing can be remembered, backups say so themselves.
     let remembered = Memory::open(path).and_then(|memory| memory.recall(path)).ok().flatten();
-    let verified = remembered.and_then(|remembered| remembered.verified).map(|verified| Verified {
-        depth: verified.depth,
-        at: verified.at,
-        whole: verified.whole,
-    });
+    let verified = remembered.and_then(|remembered| remembered.verified);
+    let verified =
+        verified.map(|verified| (verified.depth, Verified { at: verified.at, whole: verified.whole }));
     Around { disk, verified }
 }
 
 impl Around {
     /// Puts it where it belongs.
     pub(in super::super) fn into_metrics(self, metrics: &mut Metrics) {
-        (metrics.archive.disk, metrics.archive.verified) = (self.disk, self.verified);
+        metrics.archive.disk = self.disk;
+        if let Some((depth, verified)) = self.verified {
+            metrics.archive.verified(&depth, verified);
+        }
     }
 }
