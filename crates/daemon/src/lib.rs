@@ -6,7 +6,9 @@
 //! [`watch`] says when a connection that waits for news is opened anew, and how often it may ask for a
 //! run.
 //! [`metrics`] says how all of it stands.
+//! [`alerts`] is told what came of it all, and says who is told of trouble, and when.
 
+pub mod alerts;
 pub mod care;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -8,6 +8,8 @@
 //!
 //! Invariant: pure arithmetic on the moment that is handed in. Nothing here asks for the time.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Local, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
@@ -91,6 +93,26 @@ impl Schedule {
             Zone::Local => self.next_in(&Local, unix_seconds),
             Zone::Named(zone) => self.next_in(&zone, unix_seconds),
         }
+    }
+
+    /// The longest pause between two moments that follow `unix_seconds`, as far as some weeks show it;
+    /// of moments that are less than an hour apart, up to an hour less.
+    #[must_use]
+    pub fn longest_pause(&self, unix_seconds: i64) -> Duration {
+        const HOUR: i64 = 3_600;
+        const LOOKED_AT: i64 = 35 * 24 * HOUR;
+        /// A schedule of once a year is looked at for some years.
+        const FEWEST: usize = 3;
+        let Some(mut from) = self.next_after(unix_seconds) else { return Duration::ZERO };
+        let until = from.saturating_add(LOOKED_AT);
+        let (mut longest, mut seen) = (0, 0);
+        while from < until || seen < FEWEST {
+            let Some(next) = self.next_after(from) else { break };
+            longest = longest.max(next - from);
+            seen += 1;
+            from = next.max(from.saturating_add(HOUR));
+        }
+        Duration::from_secs(longest.unsigned_abs())
     }
 
     fn next_in<Z: TimeZone>(&self, zone: &Z, unix_seconds: i64) -> Option<i64>
@@ -218,5 +240,16 @@ mod tests {
         assert!(refused(&"1,".repeat(1000)).contains("longer than 1024 bytes"));
         assert_eq!(Schedule::parse("0 0 30 2 *", PARIS).unwrap_err(), InvalidSchedule::Never);
         assert_eq!(Schedule::parse("0 0 * * *", Some("Europe/Lutetia")).unwrap_err(), InvalidSchedule::Zone);
+    }
+
+    #[test]
+    fn the_longest_pause_is_that_of_weekends_nights_and_years() {
+        let hours =
+            |expression| Schedule::parse(expression, PARIS).unwrap().longest_pause(0).as_secs() / 3_600;
+        assert_eq!(hours("0 */2 * * *"), 2);
+        assert_eq!(hours("0 9 * * 1-5"), 72);
+        assert_eq!(hours("0 8-18 * * *"), 14);
+        assert!((13..=14).contains(&hours("*/5 8-18 * * *")));
+        assert_eq!(hours("@yearly") / 24, 366, "1972 is among the first");
     }
 }
