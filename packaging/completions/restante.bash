@@ -19,6 +19,9 @@ _restante() {
             restante,ack)
                 cmd="restante__subcmd__ack"
                 ;;
+            restante,alert-test)
+                cmd="restante__subcmd__alert__subcmd__test"
+                ;;
             restante,check-config)
                 cmd="restante__subcmd__check__subcmd__config"
                 ;;
@@ -68,7 +71,7 @@ _restante() {
 
     case "${cmd}" in
         restante)
-            opts="-q -v -h -V --config --archive --json --quiet --verbose --log-format --run-now --help --version daemon list history show export restore drill status ack verify rebuild repair check-config demo init"
+            opts="-q -v -h -V --config --archive --json --quiet --verbose --log-format --run-now --help --version daemon list history show export restore drill status ack verify rebuild repair check-config alert-test demo init"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -94,6 +97,32 @@ _restante() {
             return 0
             ;;
         restante__subcmd__ack)
+            opts="-q -v -h --config --archive --json --quiet --verbose --log-format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        restante__subcmd__alert__subcmd__test)
             opts="-q -v -h --config --archive --json --quiet --verbose --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -48,6 +48,7 @@ complete -c restante -n "__fish_restante_needs_command" -a "verify" -d 'Prove th
 complete -c restante -n "__fish_restante_needs_command" -a "rebuild" -d 'Make the catalogue again from the packs alone'
 complete -c restante -n "__fish_restante_needs_command" -a "repair" -d 'Save what damage has left: record what is lost, so that the next run fetches it again'
 complete -c restante -n "__fish_restante_needs_command" -a "check-config" -d 'Read the configuration and say what is wrong, and where'
+complete -c restante -n "__fish_restante_needs_command" -a "alert-test" -d 'Send a test message through every channel of [alerts], and say which took it'
 complete -c restante -n "__fish_restante_needs_command" -a "demo" -d 'Show the whole life of a backup in a temporary folder, with an embedded mail server'
 complete -c restante -n "__fish_restante_needs_command" -a "init" -d 'Create the archive, or accept the one that is found at its path'
 complete -c restante -n "__fish_restante_using_subcommand daemon" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
@@ -198,6 +199,15 @@ complete -c restante -n "__fish_restante_using_subcommand check-config" -l json 
 complete -c restante -n "__fish_restante_using_subcommand check-config" -s q -l quiet -d 'Say only what went wrong'
 complete -c restante -n "__fish_restante_using_subcommand check-config" -s v -l verbose -d 'Say what is being done'
 complete -c restante -n "__fish_restante_using_subcommand check-config" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c restante -n "__fish_restante_using_subcommand alert-test" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
+complete -c restante -n "__fish_restante_using_subcommand alert-test" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
+complete -c restante -n "__fish_restante_using_subcommand alert-test" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'
+text\t'One line of text'
+json\t'One line of JSON'"
+complete -c restante -n "__fish_restante_using_subcommand alert-test" -l json -d 'Print one JSON document on standard output, and nothing else there'
+complete -c restante -n "__fish_restante_using_subcommand alert-test" -s q -l quiet -d 'Say only what went wrong'
+complete -c restante -n "__fish_restante_using_subcommand alert-test" -s v -l verbose -d 'Say what is being done'
+complete -c restante -n "__fish_restante_using_subcommand alert-test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c restante -n "__fish_restante_using_subcommand demo" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
 complete -c restante -n "__fish_restante_using_subcommand demo" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
 complete -c restante -n "__fish_restante_using_subcommand demo" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'

@@ -129,6 +129,8 @@ pub(crate) enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Send a test message through every channel of [alerts], and say which took it
+    AlertTest,
     /// Show the whole life of a backup in a temporary folder, with an embedded mail server
     Demo {
         /// Keep the temporary folder
@@ -436,6 +438,7 @@ mod tests {
             "repair",
             "repair --dry-run",
             "check-config --connect",
+            "alert-test",
             "demo --keep",
             "init --accept",
         ] {

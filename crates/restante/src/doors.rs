@@ -7,5 +7,6 @@
 #![allow(dead_code, reason = "the targets need the parser alone")]
 
 mod config;
+mod program;
 
 pub use config::fuzzing;

@@ -6,9 +6,11 @@
 //!
 //! * [`cli`]: the command line. [`config`]: the configuration. [`memory`]: what is remembered outside
 //!   the archive.
-//! * [`commands`]: one file a command.
+//! * [`commands`]: one file a command. [`alerts`]: telling people of trouble.
+//! * [`program`]: other programs, run for what they print.
 //! * [`output`], [`logging`]: what people, programs and the journal see. [`exit`]: how it ends.
 
+mod alerts;
 mod cli;
 mod commands;
 mod config;
@@ -19,6 +21,7 @@ mod output;
 #[cfg(test)]
 mod packaged;
 mod process;
+mod program;
 
 use std::process::ExitCode;
 

@@ -155,6 +155,11 @@ impl Memory {
         Self::find(archive, |name| std::env::var_os(name))
     }
 
+    #[cfg(test)]
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     fn find(archive: &Path, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, MemoryError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let own = || {
@@ -248,24 +253,44 @@ impl Memory {
             .map_err(|error| MemoryError::Garbled { path: path.clone(), reason: error.to_string() })
     }
 
-    /// Written aside, synced, renamed, the folder synced: after a crash the old or the new one is there.
     fn write(&self, content: &Content) -> Result<(), MemoryError> {
-        let path = self.folder.join(FILE);
-        let written = || -> io::Result<()> {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-            let aside = self.folder.join(format!("{FILE}.{}", std::process::id()));
-            // S4: what lies there is a remainder, or a trap; it is taken away, never written through.
-            match fs::remove_file(&aside) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-            file.write_all(&serde_json::to_vec_pretty(content)?)?;
-            file.sync_all()?;
-            fs::rename(&aside, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        written().map_err(|source| MemoryError::File { path: path.clone(), source })
+        let written = serde_json::to_vec_pretty(content).map_err(io::Error::from);
+        written
+            .and_then(|bytes| self.replace(FILE, &bytes))
+            .map_err(|source| MemoryError::File { path: self.folder.join(FILE), source })
+    }
+
+    /// The state directory.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes sure that the state directory is there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn make_folder(&self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
+    }
+
+    /// Replaces a file of the state directory. Written aside, synced, renamed, the folder synced: after
+    /// a crash the old or the new one is there.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the old one is still there.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.make_folder()?;
+        let aside = self.folder.join(format!("{name}.{}", std::process::id()));
+        // S4: what lies there is a remainder, or a trap; it is taken away, never written through.
+        match fs::remove_file(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&aside, self.folder.join(name))?;
+        File::open(&self.folder)?.sync_all()
     }
 }
 

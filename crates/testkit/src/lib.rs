@@ -11,6 +11,7 @@
 //!   [`LoopDisk`] an ext4 of its own.
 //! * [`Mail`] makes mailboxes of any size, the same for the same seed.
 //! * [`Certificates`] are of each kind that a client must tell apart.
+//! * [`Web`] and [`PostOffice`] take what the program tells people.
 //! * [`Restante`] runs the program itself.
 //!
 //! Everything here is plain blocking code that panics when the test's world cannot be built: that
@@ -27,6 +28,7 @@ mod mail;
 mod pop3;
 mod program;
 mod proxy;
+mod receiver;
 mod scripted;
 mod service;
 
@@ -40,4 +42,5 @@ pub use mail::Mail;
 pub use pop3::Pop3;
 pub use program::{Output, Restante};
 pub use proxy::{Direction, FaultProxy, Harm, How};
+pub use receiver::{Counter, PostOffice, Posted, Request, Web};
 pub use scripted::{Scripted, ScriptedPop3};

@@ -43,6 +43,7 @@ pub(super) fn run(context: &Context, connect: bool) -> Result<Exit, Failure> {
 fn load(context: &Context) -> Result<Config, ConfigError> {
     let config = Config::load(context.global.config.as_deref())?;
     config.check_secrets(&config.accounts.iter().collect::<Vec<_>>())?;
+    config.check_alert_secrets()?;
     Ok(config)
 }
 

@@ -6,6 +6,7 @@
 //! * SIGHUP reads the configuration again; a wrong one is told, and the old one stays in force.
 //! * SIGTERM and SIGINT end it within seconds: runs commit what they have. A second one ends at once.
 
+mod alerts;
 mod herald;
 mod keeper;
 mod metrics;
@@ -16,11 +17,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use archive::Archive;
+use archive::{Archive, Writer};
 use daemon::scheduler::{AccountPlan, Limits, Outcome, Plan, Skip, Told, Trouble, Why};
 use daemon::service::{Doorbell, Household, Service};
 use remote::Kind;
-use sync::{EndedBy, Ledger, Stop, SystemClock};
+use sync::{Archivist, EndedBy, Ledger, Stop, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Context;
@@ -44,12 +45,18 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::words(Exit::Usage, message).help("add an [[account]]"));
     }
     config.check_secrets(&config.accounts.iter().collect::<Vec<_>>())?;
+    config.check_alert_secrets()?;
     let memory = Memory::open(&config.archive.path)?;
     // A wrong path, or an archive that is not there, is told now and not in the night.
-    warn_of_damage(open_writer(&config.archive.path, &memory)?.damage());
+    let writer = open_writer(&config.archive.path, &memory)?;
+    let archive = writer.id();
+    warn_of_damage(writer.damage());
+    drop(writer);
 
     let config = Arc::new(config);
     let meter = Meter::start(&config).map_err(|why| Failure::words(Exit::Failed, why))?;
+    let (bell, teller) = alerts::start(&config, &memory, archive)
+        .map_err(|error| Failure::words(Exit::Failed, format!("no thread can be had: {error}")))?;
     let service = Service::default();
     let stop = Stop::default();
     listen(&context.screen, service.doorbell())
@@ -61,12 +68,13 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         stop,
         reloads: AtomicU64::new(0),
         config: RwLock::new(Arc::clone(&config)),
-        listeners: vec![Box::new(meter)],
+        listeners: vec![Box::new(meter), Box::new(bell)],
     };
     tracing::info!("{} accounts, archive {}", config.accounts.len(), config.archive.path.display());
     house.announce(&News::Configured(&config));
     service.run(&house, house.plan(&config, &last_starts(&config)), &mut Systemd);
     house.keeper.close();
+    teller.end();
     tracing::info!("stopped");
     Ok(Exit::Done)
 }
@@ -121,6 +129,7 @@ impl House {
             return Err(Failure::words(Exit::Usage, message));
         }
         config.check_secrets(&config.accounts.iter().collect::<Vec<_>>())?;
+        config.check_alert_secrets()?;
         Ok(config)
     }
 }
@@ -141,6 +150,18 @@ fn last_starts(config: &Config) -> Vec<(String, i64)> {
         tracing::warn!("cannot read when the last runs were, so all accounts run soon: {}", error.in_full());
         Vec::new()
     })
+}
+
+/// Whether an account has suspicious runs that nobody has acknowledged; `None` where the archive does
+/// not say.
+fn has_alarms(archivist: &Archivist, account: &str) -> Option<bool> {
+    let account = account.to_owned();
+    let read = move |writer: &mut Writer| -> Result<bool, archive::Error> {
+        let view = writer.view();
+        let Some(known) = view.account(&account)? else { return Ok(false) };
+        Ok(!view.alarms(known.id)?.is_empty())
+    };
+    archivist.with(read)?.ok()
 }
 
 /// What a ledger means for the next attempt.
@@ -164,14 +185,19 @@ impl Household for House {
         let Some(account) = config.account(account) else { return Outcome::Done };
         self.announce(&News::RunBegins { account: &account.name });
         let began = Instant::now();
-        let ledger = match self.keeper.open(&config) {
-            Ok(open) => run_account(&self.screen, &config, account, open.archivist(), &self.stop),
+        let (ledger, opened, unacknowledged) = match self.keeper.open(&config) {
+            Ok(open) => {
+                self.announce(&News::ArchiveOpened { damaged: open.is_damaged() });
+                let ledger = run_account(&self.screen, &config, account, open.archivist(), &self.stop);
+                (ledger, true, has_alarms(open.archivist(), &account.name))
+            }
             Err(why) => {
                 tracing::error!(account = account.name, "not begun: {why}");
-                failed(account, &SystemClock::default(), &why)
+                self.announce(&News::ArchiveClosed { why: &why });
+                (failed(account, &SystemClock::default(), &why), false, None)
             }
         };
-        self.announce(&News::RunEnded { ledger: &ledger, took: began.elapsed() });
+        self.announce(&News::RunEnded { ledger: &ledger, opened, unacknowledged, took: began.elapsed() });
         outcome(&ledger)
     }
 

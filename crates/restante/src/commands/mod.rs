@@ -6,6 +6,7 @@
 mod account_run;
 mod ack;
 mod alarm;
+mod alert_test;
 mod check_config;
 mod daemon;
 mod demo;
@@ -62,6 +63,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Rebuild => rebuild::run(context),
         Command::Repair { dry_run } => repair::run(context, dry_run),
         Command::CheckConfig { connect } => check_config::run(context, connect),
+        Command::AlertTest => alert_test::run(context),
         Command::Demo { keep } => demo::run(context, keep),
         Command::Init { accept } => init::run(context, accept),
     }

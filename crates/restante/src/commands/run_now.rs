@@ -11,6 +11,8 @@ use super::metrics;
 use super::place::{open_writer, remember};
 use super::stop::listen;
 use super::{Context, warn_of_damage};
+use crate::alerts::once;
+use crate::alerts::rules::run_end;
 use crate::config::{Account, Config};
 use crate::exit::{Exit, Failure};
 use crate::memory::Memory;
@@ -52,6 +54,7 @@ pub(super) fn run(context: &Context, names: &[String]) -> Result<Exit, Failure> 
         broken = remember(path, &memory, &writer).err();
     }
     metrics::write_after_runs(&config, &writer.view());
+    tell(&config, &memory, &writer, &ledgers);
     if let Some(failure) = broken {
         return end_early(context, &ledgers, failure);
     }
@@ -70,6 +73,18 @@ fn run_one(
     Archivist::serve(writer, &clock, &limits(config), |archivist| {
         run_account(&context.screen, config, account, &archivist, stop)
     })
+}
+
+/// Tells people of what the runs came to.
+fn tell(config: &Config, memory: &Memory, writer: &Writer, ledgers: &[Ledger]) {
+    let end = |ledger: &Ledger| {
+        let view = writer.view();
+        let alarms = view
+            .account(&ledger.account)
+            .and_then(|known| known.map_or(Ok(false), |known| Ok(!view.alarms(known.id)?.is_empty())));
+        run_end(ledger, alarms.ok(), config.alerts.details)
+    };
+    once::tell(config, memory, writer.id(), ledgers.iter().filter_map(end).collect());
 }
 
 /// A new writer after the old one has failed, with the failed run recorded as far as that is possible.

@@ -14,6 +14,7 @@ use sync::{FolderFilter, Watchdog};
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::alerts;
 use super::daemon;
 use super::document::{Problem, Section};
 use super::host::{self, NoHost};
@@ -22,6 +23,7 @@ use super::protocol::{self, Protocol};
 use super::secret::PasswordSource;
 use super::size::parse_size;
 use super::watchdog;
+use super::web::WebUrl;
 
 /// Longer names do not fit where names go: journal fields, metric labels, file names.
 const MAX_NAME_BYTES: usize = 64;
@@ -45,6 +47,10 @@ pub(crate) struct Account {
     pub(crate) window: Option<Window>,
     /// In this span after its planned time the daemon begins a run.
     pub(crate) spread: Option<Duration>,
+    /// So long after its last good run it counts as stale.
+    pub(crate) stale_after: Option<Duration>,
+    /// Asked for after each good run.
+    pub(crate) ping_url: Option<WebUrl>,
     pub(crate) include: Vec<String>,
     pub(crate) exclude: Vec<String>,
     /// The operator's, else the provider's where it is known; `None`: not limited.
@@ -102,6 +108,8 @@ pub(super) fn read(
     let schedule = daemon::schedule(&mut section);
     let window = window(&mut section);
     let spread = daemon::span(&mut section, "spread");
+    let stale_after = alerts::stale_after(&mut section);
+    let ping_url = alerts::ping_url(&mut section);
     let include = globs(&mut section, "include").unwrap_or_else(|| vec!["*".to_owned()]);
     let exclude = globs(&mut section, "exclude").unwrap_or_default();
     if include.is_empty() {
@@ -141,6 +149,8 @@ pub(super) fn read(
         schedule,
         window,
         spread,
+        stale_after,
+        ping_url,
         include,
         exclude,
         max_bytes_per_day,
@@ -183,12 +193,12 @@ fn host(section: &mut Section<'_, '_>) -> Option<String> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn tls(section: &mut Section<'_, '_>) -> Option<Security> {
+pub(super) fn tls(section: &mut Section<'_, '_>) -> Option<Security> {
     match section.text("tls").as_deref() {
         Some("implicit") => Some(Security::Implicit),
         Some("starttls") => Some(Security::StartTls),
@@ -220,7 +230,10 @@ fn port(section: &mut Section<'_, '_>, protocol: Option<Protocol>, tls: Option<S
 }
 
 /// The one source of the password, and where it stands.
-fn password(section: &mut Section<'_, '_>, folder: &Path) -> (Option<PasswordSource>, Range<usize>) {
+pub(super) fn password(
+    section: &mut Section<'_, '_>,
+    folder: &Path,
+) -> (Option<PasswordSource>, Range<usize>) {
     const SOURCES: [&str; 4] = ["password_file", "password_command", "password_credential", "password"];
     let given: Vec<&str> = SOURCES.into_iter().filter(|key| section.has(key)).collect();
     let file = section.text("password_file").filter(|path| !path.is_empty());

@@ -100,8 +100,9 @@ impl Invalid {
     }
 }
 
-/// Keys with one of these in them hold a password, be it under a misspelt name...
-const SECRET_KEYS: [&str; 4] = ["pass", "pwd", "secret", "token"];
+/// Keys with one of these in them hold a password, be it under a misspelt name, or an address that is
+/// as good as one...
+const SECRET_KEYS: [&str; 5] = ["pass", "pwd", "secret", "token", "url"];
 /// ...but for these, which say where it is.
 const OPEN_KEYS: [&str; 3] = ["password_file", "password_command", "password_credential"];
 
@@ -423,6 +424,7 @@ mod tests {
             "imap-Passwd = 'canary'",
             "\"pwd\" = \"canary\"",
             "client_secret = \"canary\"",
+            "ping_url = \"https://example.org/canary\"",
             "\"password\" = 'canary'",
             "password = \"\"\"ca\ncanary\"\"\"",
             "password = '''\ncanary\n",

@@ -8,6 +8,7 @@
 //! at password and authority files, for commands that log in somewhere.
 
 mod account;
+mod alerts;
 mod daemon;
 mod document;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -20,15 +21,18 @@ mod protocol;
 mod secret;
 mod size;
 mod watchdog;
+mod web;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use account::Account;
+pub(crate) use alerts::{AlertsConfig, MailConfig, WebhookConfig};
 pub(crate) use daemon::DaemonConfig;
 pub(crate) use document::Invalid;
 pub(crate) use host::parse as parse_host;
@@ -37,8 +41,10 @@ pub(crate) use metrics::{Listen, MetricsConfig};
 pub(crate) use protocol::{Pop3, Protocol};
 pub(crate) use secret::{PasswordSource, SecretError, password};
 pub(crate) use size::parse_size;
+pub(crate) use web::WebUrl;
 
 use ::daemon::Schedule;
+use alerts::Places;
 use document::{Problem, Section};
 
 /// Where the configuration is looked for first.
@@ -60,6 +66,7 @@ pub(crate) struct Config {
     pub(crate) archive: ArchiveConfig,
     pub(crate) daemon: DaemonConfig,
     pub(crate) metrics: MetricsConfig,
+    pub(crate) alerts: AlertsConfig,
     /// In the order of the file; the names are unique.
     pub(crate) accounts: Vec<Account>,
     text: String,
@@ -125,6 +132,10 @@ impl Config {
         let place = archive.as_ref().map(|archive| archive.path.as_path());
         let metrics =
             root.section("metrics").map(|section| metrics::read(section, folder, place)).unwrap_or_default();
+        let alerts = match root.section("alerts") {
+            Some(section) => AlertsConfig::read(section, folder),
+            None => AlertsConfig::default(),
+        };
         let watchdog = match root.section("watchdog") {
             Some(section) => watchdog::read(section, &sync::Watchdog::default()),
             None => sync::Watchdog::default(),
@@ -143,7 +154,7 @@ impl Config {
         match archive {
             Some(archive) if problems.is_empty() => {
                 let text = document::blot(text);
-                Ok(Self { file: file.to_owned(), archive, daemon, metrics, accounts, text })
+                Ok(Self { file: file.to_owned(), archive, daemon, metrics, alerts, accounts, text })
             }
             _ => invalid(problems),
         }
@@ -157,6 +168,7 @@ impl Config {
             archive,
             daemon: DaemonConfig::default(),
             metrics: MetricsConfig::default(),
+            alerts: AlertsConfig::default(),
             accounts: Vec::new(),
             text: String::new(),
         }
@@ -181,26 +193,52 @@ impl Config {
     pub(crate) fn check_secrets(&self, accounts: &[&Account]) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
         for account in accounts {
-            let name = &account.name;
-            if let Err(error) = account.password.check() {
-                let message = format!("account \"{name}\": `password_file`: {error}");
-                problems.push(Problem::at(account.places.password.clone(), message));
-            }
-            if let PasswordSource::Inline(_) = account.password
-                && let Err(error) = self.is_private()
-            {
-                let message = format!("account \"{name}\": `password`: {error}");
-                problems.push(Problem::at(account.places.password.clone(), message));
-            }
-            if let Some(path) = &account.tls_ca_file
-                && let Err(error) = read(path)
-            {
-                let message =
-                    format!("account \"{name}\": `tls_ca_file`: cannot read {}: {error}", path.display());
-                problems.push(Problem::at(account.places.tls_ca_file.clone(), message));
-            }
+            let whose = format!("account \"{}\"", account.name);
+            let places = &account.places;
+            self.check_password(&whose, &account.password, &places.password, &mut problems);
+            check_authorities(&whose, account.tls_ca_file.as_deref(), &places.tls_ca_file, &mut problems);
         }
         if problems.is_empty() { Ok(()) } else { Err(self.invalid(problems)) }
+    }
+
+    /// The same for what `[alerts]` needs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with everything that is wrong.
+    pub(crate) fn check_alert_secrets(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        let mut check = |whose: &str, secret: Option<&PasswordSource>, ca: Option<&Path>, places: &Places| {
+            if let Some(secret) = secret {
+                self.check_password(whose, secret, &places.password, &mut problems);
+            }
+            check_authorities(whose, ca, &places.tls_ca_file, &mut problems);
+        };
+        for (number, mail) in (1..).zip(&self.alerts.mail) {
+            let password = mail.login.as_ref().map(|(_, password)| password);
+            check(&format!("alerts.mail {number}"), password, mail.tls_ca_file.as_deref(), &mail.places);
+        }
+        for (number, hook) in (1..).zip(&self.alerts.webhooks) {
+            let value = hook.header.as_ref().map(|(_, value)| value);
+            check(&format!("alerts.webhook {number}"), value, hook.tls_ca_file.as_deref(), &hook.places);
+        }
+        if problems.is_empty() { Ok(()) } else { Err(self.invalid(problems)) }
+    }
+
+    fn check_password(
+        &self,
+        whose: &str,
+        password: &PasswordSource,
+        place: &Range<usize>,
+        problems: &mut Vec<Problem>,
+    ) {
+        if let Err(error) = password.check() {
+            problems.push(Problem::at(place.clone(), format!("{whose}: `password_file`: {error}")));
+        }
+        if let PasswordSource::Inline(_) = password
+            && let Err(error) = self.is_private()
+        {
+            problems.push(Problem::at(place.clone(), format!("{whose}: `password`: {error}")));
+        }
     }
 
     fn is_private(&self) -> Result<(), SecretError> {
@@ -258,6 +296,14 @@ fn read(path: &Path) -> io::Result<String> {
         return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
     Ok(text)
+}
+
+fn check_authorities(whose: &str, file: Option<&Path>, place: &Range<usize>, problems: &mut Vec<Problem>) {
+    let Some(path) = file else { return };
+    if let Err(error) = read(path) {
+        let message = format!("{whose}: `tls_ca_file`: cannot read {}: {error}", path.display());
+        problems.push(Problem::at(place.clone(), message));
+    }
 }
 
 fn refuse_doubles(accounts: &[Account], problems: &mut Vec<Problem>) {

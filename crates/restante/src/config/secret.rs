@@ -4,48 +4,26 @@
 //! wiped when dropped), and goes nowhere but into the login. It never stands in the arguments or
 //! the environment of a process.
 //!
-//! A password file must belong to its reader alone. A password command is started without a shell,
-//! in a process group of its own, with nothing to read from, with the few variables of [`KEPT`] and
-//! none of our descriptors (all we open are closed on exec); it has [`COMMAND_LIMIT`] to answer.
+//! A password file must belong to its reader alone. A password command is run as [`program`] says, with
+//! nothing to read from; it has [`COMMAND_LIMIT`] to answer.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use message::escape::escape_bytes;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+
+use crate::program::{self, NoEnd};
 
 /// No password is longer; what a wrong path yields is not read into memory.
 const MAX_PASSWORD_BYTES: u64 = 4096;
 
-/// How much of what a failing command says is shown.
-const MAX_COMPLAINT_BYTES: u64 = 1024;
-
 /// How long a password command may take. Unlocking a key can ask a person elsewhere for a touch.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
-
-/// What of our environment a password command gets: enough for pass, gpg and secret-tool.
-const KEPT: [&str; 12] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "XDG_RUNTIME_DIR",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "GNUPGHOME",
-    "PASSWORD_STORE_DIR",
-];
 
 /// The one place that an account's password comes from.
 #[derive(Clone)]
@@ -225,76 +203,16 @@ pub(crate) fn password(bytes: &[u8], whence: &str) -> Result<SecretString, Secre
 
 /// Runs a password command and takes what it prints.
 fn ask(argv: &[String], limit: Duration) -> Result<SecretString, SecretError> {
-    let (program, arguments) = argv.split_first().expect("checked when the configuration was read");
-    let kept = KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(kept)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|source| SecretError::Start { program: program.clone(), source })?;
-    let deadline = Instant::now() + limit;
-    let printed = collect(child.stdout.take(), MAX_PASSWORD_BYTES + 1);
-    let said = collect(child.stderr.take(), MAX_COMPLAINT_BYTES);
-    let finished = wait(&mut child, deadline);
-    let printed = finished.and_then(|status| Some((status, receive(&printed, deadline)?)));
-    let Some((status, printed)) = printed else {
-        stop(&mut child);
-        return Err(SecretError::Slow { program: program.clone(), limit });
+    let program = argv.first().cloned().unwrap_or_default();
+    let ended = match program::run(argv, Vec::new(), MAX_PASSWORD_BYTES + 1, limit) {
+        Ok(ended) => ended,
+        Err(NoEnd::Start(source)) => return Err(SecretError::Start { program, source }),
+        Err(NoEnd::Slow) => return Err(SecretError::Slow { program, limit }),
     };
-    if !status.success() {
-        let said = receive(&said, deadline).unwrap_or_default();
-        let said = escape_bytes(said.trim_ascii()).into_owned();
-        return Err(SecretError::Failed { program: program.clone(), status: status.to_string(), said });
+    if !ended.status.success() {
+        return Err(SecretError::Failed { program, status: ended.status.to_string(), said: ended.said });
     }
-    password(&printed, &format!("what the password command {program:?} printed"))
-}
-
-type Bytes = Zeroizing<Vec<u8>>;
-
-/// Reads a pipe on a thread of its own, so that a program that fills both never blocks; what is
-/// over the limit is read and dropped.
-fn collect(pipe: Option<impl Read + Send + 'static>, limit: u64) -> mpsc::Receiver<Bytes> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Zeroizing::new(Vec::new());
-        if let Some(mut pipe) = pipe {
-            // A pipe that breaks ends like one that is closed: the exit status tells which it was.
-            let _ = pipe.by_ref().take(limit).read_to_end(&mut bytes);
-            let _ = sender.send(bytes);
-            let _ = io::copy(&mut pipe, &mut io::sink());
-        }
-    });
-    receiver
-}
-
-fn receive(from: &mpsc::Receiver<Bytes>, deadline: Instant) -> Option<Bytes> {
-    from.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
-}
-
-fn wait(child: &mut Child, deadline: Instant) -> Option<std::process::ExitStatus> {
-    const LOOK_EVERY: Duration = Duration::from_millis(10);
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK_EVERY),
-            Ok(None) | Err(_) => return None,
-        }
-    }
-}
-
-/// Ends the command and what it has started.
-fn stop(child: &mut Child) {
-    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(group) = group {
-        // It may have ended meanwhile.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _ = child.wait();
+    password(&ended.printed, &format!("what the password command {program:?} printed"))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ struct State {
 /// The archive is open as long as anybody has this.
 pub(super) struct Open {
     archivist: Archivist,
+    is_damaged: bool,
     /// Its end is what the writer's thread waits for.
     _until: mpsc::Sender<()>,
 }
@@ -33,6 +34,11 @@ pub(super) struct Open {
 impl Open {
     pub(super) fn archivist(&self) -> &Archivist {
         &self.archivist
+    }
+
+    /// Whether damage was met when it was opened.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 }
 
@@ -65,8 +71,9 @@ impl Keeper {
         };
         let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(keep);
         state.thread = Some(thread.map_err(|error| format!("no thread can be had: {error}"))?);
-        let archivist = told.recv().map_err(|_| "the archive's thread has ended".to_owned())??;
-        let open = Arc::new(Open { archivist, _until: until });
+        let (archivist, is_damaged) =
+            told.recv().map_err(|_| "the archive's thread has ended".to_owned())??;
+        let open = Arc::new(Open { archivist, is_damaged, _until: until });
         state.open = Arc::downgrade(&open);
         Ok(open)
     }
@@ -88,15 +95,16 @@ fn wait_for(state: &mut State) {
 /// The writer's thread: opens, serves until `end` comes, closes.
 fn keep(
     config: &Config,
-    tell: &mpsc::Sender<Result<Archivist, String>>,
+    tell: &mpsc::Sender<Result<(Archivist, bool), String>>,
     end: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
     let path = &config.archive.path;
     let memory = Memory::open(path)?;
     let mut writer = open_writer(path, &memory)?;
+    let is_damaged = !writer.damage().is_empty();
     let tell = tell.clone();
     Archivist::serve(&mut writer, &SystemClock::default(), &limits(config), move |archivist| {
-        if tell.send(Ok(archivist)).is_ok() {
+        if tell.send(Ok((archivist, is_damaged))).is_ok() {
             // Nothing is ever sent: it ends when all who have the archive are gone.
             let _ = end.recv();
         }

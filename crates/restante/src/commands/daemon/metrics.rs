@@ -100,14 +100,14 @@ impl Listener for Meter {
                 let verified = Verified { at: jiff::Timestamp::now().as_second(), whole: *whole };
                 return known.archive.verified(depth, verified);
             }
-            News::Stopping => return,
+            News::ArchiveOpened { .. } | News::ArchiveClosed { .. } | News::Stopping => return,
             News::RunBegins { account } => {
                 if let Some(account) = known.accounts.get_mut(*account) {
                     account.running = true;
                 }
                 return;
             }
-            News::RunEnded { ledger, took } => {
+            News::RunEnded { ledger, took, .. } => {
                 if let Some(account) = known.accounts.get_mut(&ledger.account) {
                     account.ended(metrics::run_of(ledger, *took));
                 }

@@ -29,10 +29,24 @@ pub(super) enum News<'n> {
         /// The account.
         account: &'n str,
     },
+    /// The archive was opened for a run.
+    ArchiveOpened {
+        /// Damage was met.
+        damaged: bool,
+    },
+    /// The archive cannot be opened for a run.
+    ArchiveClosed {
+        /// Why.
+        why: &'n str,
+    },
     /// A run has ended, well or not.
     RunEnded {
         /// What came of it.
         ledger: &'n Ledger,
+        /// The archive could be opened for it.
+        opened: bool,
+        /// Whether the account has suspicious runs that nobody has acknowledged; `None`: not known.
+        unacknowledged: Option<bool>,
         /// For how long it went on.
         took: Duration,
     },
