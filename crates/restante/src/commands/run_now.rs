@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use archive::Writer;
+use daemon::alerts::RunEnd;
 use sync::{Archivist, Ledger, Outcome, Stop, SystemClock};
 
 use super::account_run::{failed, limits, record, run_account};
@@ -54,12 +55,16 @@ pub(super) fn run(context: &Context, names: &[String]) -> Result<Exit, Failure> 
         broken = remember(path, &memory, &writer).err();
     }
     metrics::write_after_runs(&config, &writer.view());
-    tell(&config, &memory, &writer, &ledgers);
-    if let Some(failure) = broken {
-        return end_early(context, &ledgers, failure);
-    }
-    report(context, &ledgers)?;
-    Ok(if writer.damage().is_empty() { exit(&ledgers) } else { Exit::Damaged })
+    let (archive, is_damaged) = (writer.id(), !writer.damage().is_empty());
+    let ends = ends(&config, &writer, &ledgers);
+    // Channels may be slow; neither who waits for the ledgers nor who wants the archive waits for them.
+    drop(writer);
+    let ended = match broken {
+        Some(failure) => end_early(context, &ledgers, failure),
+        None => report(context, &ledgers).map(|()| if is_damaged { Exit::Damaged } else { exit(&ledgers) }),
+    };
+    once::tell(&config, &memory, archive, ends);
+    ended
 }
 
 fn run_one(
@@ -75,16 +80,16 @@ fn run_one(
     })
 }
 
-/// Tells people of what the runs came to.
-fn tell(config: &Config, memory: &Memory, writer: &Writer, ledgers: &[Ledger]) {
+/// What the runs came to, for those who are told of it.
+fn ends(config: &Config, writer: &Writer, ledgers: &[Ledger]) -> Vec<RunEnd> {
+    let view = writer.view();
     let end = |ledger: &Ledger| {
-        let view = writer.view();
         let alarms = view
             .account(&ledger.account)
             .and_then(|known| known.map_or(Ok(false), |known| Ok(!view.alarms(known.id)?.is_empty())));
         run_end(ledger, alarms.ok(), config.alerts.details)
     };
-    once::tell(config, memory, writer.id(), ledgers.iter().filter_map(end).collect());
+    ledgers.iter().filter_map(end).collect()
 }
 
 /// A new writer after the old one has failed, with the failed run recorded as far as that is possible.
