@@ -186,6 +186,8 @@ struct Office {
 impl Office {
     fn work(mut self, happened: &Receiver<Event>) {
         let mut ends_at: Option<Instant> = None;
+        // What waits from before goes to the channels that there are now.
+        self.take(Event::Configured(Arc::clone(&self.config)));
         loop {
             match happened.recv_timeout(self.patience(ends_at)) {
                 Ok(Event::End) => ends_at = Some(Instant::now() + LAST_PATIENCE),
