@@ -221,6 +221,45 @@ fn s01_the_password_of_a_restore_stands_in_no_output_and_in_no_file() {
 }
 
 #[test]
+fn s01_the_password_stands_in_no_metrics_and_in_no_log_of_the_daemon() {
+    for (password, outcome) in [(CANARY.to_owned(), "ok"), (format!("{CANARY}-not"), "failed")] {
+        let vault = Vault::new();
+        vault.configure(&format!("password = \"{password}\""), vault.server.port());
+        let text = fs::read_to_string(vault.path("r.toml")).expect("it was just written");
+        let metrics = "[metrics]\nlisten = \"home/metrics\"\ntextfile = \"home/restante.prom\"\n";
+        let metrics = metrics.replace("\"home/m", &format!("\"{}/m", vault.path("home").display()));
+        vault.write("r.toml", &format!("{metrics}{text}"), 0o600);
+        let mut command = vault.program.command(["--verbose", "daemon"]);
+        command.env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let daemon = command.spawn().expect("the program starts");
+        let words = format!("restante_last_run_outcome{{account=\"work\",outcome=\"{outcome}\"}} 1");
+        let begun = std::time::Instant::now();
+        let textfile = || fs::read_to_string(vault.path("home/restante.prom")).unwrap_or_default();
+        while !textfile().contains(&words) {
+            assert!(begun.elapsed().as_secs() < 60, "{words} does not come: {}", textfile());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let mut door =
+            std::os::unix::net::UnixStream::connect(vault.path("home/metrics")).expect("the door is open");
+        door.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("it reads");
+        let mut page = Vec::new();
+        std::io::Read::read_to_end(&mut door, &mut page).expect("it answers");
+        assert!(String::from_utf8_lossy(&page).contains(&words));
+        assert_clean("the page", &page);
+        let pid = i32::try_from(daemon.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a process"), rustix::process::Signal::TERM)
+            .expect("it runs");
+        let output = daemon.wait_with_output().expect("it ends");
+        assert!(!output.stderr.is_empty());
+        assert_clean("the daemon's standard output", &output.stdout);
+        assert_clean("the daemon's log", &output.stderr);
+        for path in vault.made().iter().filter(|path| path.is_file()) {
+            assert_clean(&path.display().to_string(), &fs::read(path).expect("a file"));
+        }
+    }
+}
+
+#[test]
 fn s02_the_password_stands_in_no_argument_and_no_environment() {
     let vault = Vault::new();
     let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, vault.server.port()));

@@ -3,7 +3,7 @@
 //! An account that cannot even be tried (no password) has a run all the same, recorded as failed, so
 //! that `status` shows it. So has one into whose mailbox mail is being restored at the moment.
 
-use archive::{AccountLock, Writer};
+use archive::{AccountLock, RunId, Writer};
 use sync::{
     Archivist, Clock, Ledger, Outcome, PullLimits, Stop, Surroundings, SystemClock, Totals,
     pull_beside_others,
@@ -13,7 +13,7 @@ use super::target::job;
 use crate::config::{Account, Config};
 use crate::exit::chain;
 use crate::output::screen::Screen;
-use crate::output::{json, progress};
+use crate::output::{json, progress, run_log};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -33,19 +33,21 @@ pub(super) fn run_account(
     archivist: &Archivist,
     stop: &Stop,
 ) -> Ledger {
-    let _span = tracing::info_span!("account", account = account.name).entered();
+    // Of the level of an error, or --quiet would take account and run from the lines that it leaves.
+    let run = tracing::field::Empty;
+    let _span = tracing::error_span!("account", account = account.name, run).entered();
     let clock = SystemClock::default();
     let ledger = try_to_run(screen, config, account, (archivist, &clock, stop)).unwrap_or_else(|why| {
         let ledger = failed(account, &clock, &why);
         let as_recorded = ledger.clone();
         match archivist.with(move |writer| record(writer, &as_recorded)) {
-            Some(Ok(())) => {}
+            Some(Ok(run)) => drop(tracing::Span::current().record("run", run.get())),
             Some(Err(error)) => tracing::warn!("the failed run cannot be recorded: {}", error.in_full()),
             None => tracing::warn!("the failed run cannot be recorded: the archive is closed"),
         }
         ledger
     });
-    log_result(&ledger);
+    run_log::ended(&ledger);
     ledger
 }
 
@@ -67,7 +69,7 @@ fn try_to_run(
         job.limits.max_bytes = Some(budget.saturating_sub(spent));
     }
     let lock = AccountLock::try_take(&config.archive.path, &account.name).map_err(|error| error.in_full())?;
-    tracing::info!("backing up {} on {}", account.user, account.host);
+    run_log::begins(&account.user, &account.host);
     let progress = progress::for_account(screen, &account.name);
     let surroundings = Surroundings::here(clock, progress.as_ref(), stop);
     let mut ledger = pull_beside_others(surroundings, archivist, &job);
@@ -79,19 +81,6 @@ fn try_to_run(
             .push("the password and all mail went over the network unencrypted (allow_plaintext)".to_owned());
     }
     Ok(ledger)
-}
-
-fn log_result(ledger: &Ledger) {
-    for warning in &ledger.warnings {
-        tracing::warn!("{warning}");
-    }
-    let (totals, word) = (&ledger.totals, ledger.outcome.word());
-    let (on_server, archived, new) = (totals.on_server, totals.archived, totals.new);
-    match (&ledger.error, ledger.outcome) {
-        (Some(error), _) => tracing::error!(on_server, archived, new, "{word}: {error}"),
-        (None, Outcome::Ok) => tracing::info!(on_server, archived, new, "{word}"),
-        (None, _) => tracing::error!(on_server, archived, new, failed = totals.failed, "{word}"),
-    }
 }
 
 /// The ledger of a run that brought nothing.
@@ -116,12 +105,13 @@ pub(super) fn failed(account: &Account, clock: &dyn Clock, error: &str) -> Ledge
 }
 
 /// Writes a ledger into the archive as a run of its own.
-pub(super) fn record(writer: &mut Writer, ledger: &Ledger) -> Result<(), archive::Error> {
+pub(super) fn record(writer: &mut Writer, ledger: &Ledger) -> Result<RunId, archive::Error> {
     let now = SystemClock::default().unix_ms();
     let id = writer.account(&ledger.account, ledger.protocol)?;
     let run = writer.begin_run(id, now)?;
     writer.end_run(run, ledger.outcome.word(), now, &json::to_text(ledger))?;
-    writer.commit().map(|_| ())
+    writer.commit()?;
+    Ok(run)
 }
 
 /// Octets of content that the account's runs have fetched since a moment.

@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, what: &Drill) -> Result<Exit, Failure> {
         if stop.requested() && !reports.is_empty() {
             break;
         }
-        let _span = tracing::info_span!("account", account = account.name).entered();
+        let _span = tracing::error_span!("account", account = account.name).entered();
         let archive = Archive::open(&config.archive.path)?;
         let mut report = Practice { context, archive: &archive, account, what, stop: &stop }.report()?;
         // A writer waits for readers to end before it tidies the catalogue up.

@@ -55,6 +55,7 @@ pub(super) fn open_writer(path: &Path, memory: &Memory) -> Result<Writer, Failur
         }
     }
     let writer = Writer::open(path, WriterOptions::default())?;
+    tracing::debug!("archive opened in {shown}");
     remember(path, memory, &writer)?;
     Ok(writer)
 }

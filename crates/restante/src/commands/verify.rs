@@ -27,6 +27,9 @@ pub(super) fn run(context: &Context, quick: bool, accounts: &[String]) -> Result
     if wanted.is_none() {
         note(&config, quick, &report)?;
     }
+    if !std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        log_hits(&report);
+    }
     if context.global.json {
         json::write(&mut stdout(), &document(&config, quick, &report))?;
     } else {
@@ -75,6 +78,18 @@ fn note(config: &Config, quick: bool, report: &VerifyReport) -> Result<(), Failu
         tracing::warn!("the result will not be in `status`: {}", chain(&error));
     }
     Ok(())
+}
+
+/// Puts it in the log, where nobody sees the table: of a timer, of a machine.
+fn log_hits(report: &VerifyReport) {
+    let _span = tracing::error_span!("verify").entered();
+    for Damage { pack, offset, what, .. } in &report.damage {
+        tracing::error!(pack, offset, "the archive is damaged: {what}");
+    }
+    for MessageHit { account, mailbox, uid, key, reason, .. } in &report.messages_hit {
+        let (uid, message_id) = (uid.get(), key.map(|key| key.to_string()));
+        tracing::error!(account, folder = mailbox, uid, message_id, "a message is damaged: {reason}");
+    }
 }
 
 /// Names each place that is not what was written.

@@ -5,7 +5,9 @@ use std::fmt::{Debug, Write};
 use message::escape::escape;
 use tracing::Level;
 use tracing::field::{Field, Visit};
-use tracing::span::Attributes;
+use tracing::span::{Attributes, Record};
+
+use super::flood::HeldBack;
 
 /// An event with everything that is to be written of it, escaped.
 pub(super) struct Entry {
@@ -35,6 +37,13 @@ impl Entry {
         Self { level: *metadata.level(), target: metadata.target(), message, fields }
     }
 
+    /// What stands for lines that were held back.
+    pub(super) fn of_held_back(held_back: HeldBack) -> Self {
+        let HeldBack { level, target, count, example } = held_back;
+        let message = format!("and {count} more lines like: {example}");
+        Self { level, target, message, fields: vec![("more", count.to_string())] }
+    }
+
     /// Adds what a span says, unless something nearer has said it.
     pub(super) fn inherit(&mut self, span: &SpanFields) {
         for (name, value) in &span.0 {
@@ -51,6 +60,14 @@ impl SpanFields {
         let mut collected = Collected::default();
         attributes.record(&mut collected);
         Self(collected.fields)
+    }
+
+    /// What was learnt of it since; it takes the place of what was said before.
+    pub(super) fn learn(&mut self, values: &Record<'_>) {
+        let mut collected = Collected::default();
+        values.record(&mut collected);
+        self.0.retain(|(name, _)| !collected.fields.iter().any(|(new, _)| new == name));
+        self.0.append(&mut collected.fields);
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! One [`Layer`] collects an event's message and fields, with those of the spans around it, into an
 //! [`Entry`]; a sink writes the entry down. Everything in an entry is escaped as it is collected, so
-//! that no sink can forget to.
+//! that no sink can forget to. The run of an account is a span with the fields `account` and `run`; within
+//! the outermost span no kind of line floods the log ([`flood`]).
 //!
 //! Invariant: what the libraries below the IMAP client say is heard from `warn` up only, whatever
 //! RUST_LOG asks for: further down they log every byte of a session, passwords included.
 
 mod entry;
+mod flood;
 mod journal;
 mod text;
 
@@ -20,6 +22,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 use crate::cli::{Global, LogFormat};
 use crate::output::screen::Screen;
 use entry::{Entry, SpanFields};
+use flood::Flood;
 
 /// Crates that see passwords on the wire.
 const HUSHED: [&str; 4] = ["async_imap", "imap_proto", "rustls", "tokio_rustls"];
@@ -81,7 +84,17 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Lines {
         context: Context<'_, S>,
     ) {
         if let Some(span) = context.span(id) {
-            span.extensions_mut().insert(SpanFields::of(attributes));
+            let mut extensions = span.extensions_mut();
+            extensions.insert(SpanFields::of(attributes));
+            extensions.insert(Flood::default());
+        }
+    }
+
+    fn on_record(&self, id: &tracing::Id, values: &tracing::span::Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
+        {
+            fields.learn(values);
         }
     }
 
@@ -90,12 +103,33 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Lines {
             return;
         }
         let mut entry = Entry::of(event);
+        if let Some(outermost) = context.event_scope(event).into_iter().flatten().last()
+            && let Some(flood) = outermost.extensions_mut().get_mut::<Flood>()
+            && !flood.may_pass(event.metadata(), &entry.message)
+        {
+            return;
+        }
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<SpanFields>() {
                 entry.inherit(fields);
             }
         }
         self.sink.write(&entry);
+    }
+
+    fn on_close(&self, id: tracing::Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let (flood, fields) = {
+            let mut extensions = span.extensions_mut();
+            (extensions.remove::<Flood>(), extensions.remove::<SpanFields>())
+        };
+        for held_back in flood.map(Flood::held_back).unwrap_or_default() {
+            let mut entry = Entry::of_held_back(held_back);
+            if let Some(fields) = &fields {
+                entry.inherit(fields);
+            }
+            self.sink.write(&entry);
+        }
     }
 }
 
@@ -166,6 +200,43 @@ mod tests {
             tracing::info!(new = 3, "pulled");
         });
         assert_eq!(text, "pulled new=3 folder=INBOX account=work run=7\n");
+    }
+
+    #[test]
+    fn what_is_learnt_of_a_span_stands_in_the_lines_that_follow_on_every_thread() {
+        let text = heard(false, None, || {
+            let span = tracing::error_span!("run", account = "work", run = tracing::field::Empty);
+            let inside = span.clone().entered();
+            tracing::info!("begins");
+            tracing::Span::current().record("run", 7);
+            drop(inside);
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            let elsewhere = move || {
+                tracing::dispatcher::with_default(&dispatch, || span.in_scope(|| tracing::info!("goes on")));
+            };
+            std::thread::spawn(elsewhere).join().expect("it does not panic");
+        });
+        assert_eq!(text, "begins account=work\ngoes on account=work run=7\n");
+    }
+
+    #[test]
+    fn o09_of_a_flood_the_first_lines_are_written_and_the_rest_is_counted() {
+        let text = heard(true, None, || {
+            let _run = tracing::error_span!("run", account = "work", run = 7).entered();
+            for uid in 0..100_000 {
+                let _folder = tracing::info_span!("folder", folder = "INBOX").entered();
+                tracing::warn!(uid, "message {uid} is refused: NO");
+            }
+            tracing::error!("failed");
+            (0..30).for_each(|step| tracing::debug!(step, "asked for"));
+        });
+        assert_eq!(text.lines().filter(|line| line.contains("is refused")).count(), 21);
+        assert!(text.contains("warning: message 0 is refused: NO uid=0 folder=INBOX account=work run=7\n"));
+        let rest =
+            "warning: and 99980 more lines like: message 20 is refused: NO more=99980 account=work run=7";
+        assert_eq!(text.lines().last(), Some(rest));
+        assert!(text.contains("error: failed account=work run=7\n"), "another kind is heard");
+        assert_eq!(text.matches("asked for").count(), 30, "what was asked for is no flood");
     }
 
     #[test]

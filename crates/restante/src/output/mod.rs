@@ -11,6 +11,7 @@ pub(crate) mod ledger;
 pub(crate) mod progress;
 pub(crate) mod restore_progress;
 pub(crate) mod restore_report;
+pub(crate) mod run_log;
 pub(crate) mod screen;
 pub(crate) mod table;
 

@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use archive::{EpochId, MailboxId, MailboxInfo, Mark, TroubleInfo};
-use message::{ModSeq, Uid, UidSet};
+use message::{ModSeq, Uid, UidSet, UidValidity};
 use remote::imap::{Examined, FlagChange, Listed, Session, Since, Surveyed};
 
 use super::account::{AccountState, Suspects, server_state};
@@ -191,6 +191,9 @@ pub(super) async fn pull(
     if opened.uid_validity.is_none() && !folder.opened_before {
         entry.notices.push(UNSTABLE.to_owned());
     }
+    if !folder.opened_before {
+        tell_of_new_validity(folder, opened.uid_validity);
+    }
     folder.opened_before = true;
     let mut held = open_epoch(context, folder.mailbox, &opened).await?;
 
@@ -312,6 +315,18 @@ async fn doubt(
         replaced.len()
     ));
     Ok(true)
+}
+
+/// All messages of a folder under new UIDs: nothing is lost by it, and all has to be recognised anew.
+fn tell_of_new_validity(folder: &FolderState<'_>, now: Option<UidValidity>) {
+    let known = folder.known.as_ref().filter(|known| known.gone.is_none());
+    let before = known.and_then(|known| known.epoch.as_ref()).and_then(|epoch| epoch.validity);
+    if let (Some(before), Some(now)) = (before, now)
+        && before != now
+    {
+        let (before, now, folder) = (before.get(), now.get(), folder.listed.name.text());
+        tracing::warn!(folder, before, now, "the server has given new UIDs to all messages (UIDVALIDITY)");
+    }
 }
 
 async fn open_epoch(context: &Context<'_>, mailbox: MailboxId, opened: &Examined) -> Result<Held, RunError> {

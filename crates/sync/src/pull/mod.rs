@@ -230,6 +230,9 @@ pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -
 
 /// [`pull`] into an archive that others may be pulling into at the same time, of other accounts. It
 /// goes on on the calling thread, and on two of its own.
+///
+/// Events of all three are in the caller's `tracing` span; where that has a field `run`, the run's number
+/// is told there.
 pub fn pull_beside_others(surroundings: Surroundings<'_>, archivist: &Archivist, job: &Job) -> Ledger {
     let clock = surroundings.clock;
     let mut ledger = Ledger {
@@ -276,13 +279,15 @@ fn run(
         })?
         .map_err(from_archive)?;
 
+    let span = tracing::Span::current();
+    span.record("run", run.get());
     let (pipeline, splitter) = pipeline::pipeline(time, archivist.tasks());
     let context =
         Context { job, pipeline, surroundings, progress, stop, account, run, started_ms, fetched_before: 0 };
     let result = has_room.and_then(|()| {
         std::thread::scope(|scope| {
-            let splitter = scope.spawn(move || splitter.run());
-            let engine = scope.spawn(|| on_a_runtime(time, pull_over(context, ledger)));
+            let splitter = scope.spawn(|| span.in_scope(|| splitter.run()));
+            let engine = scope.spawn(|| span.in_scope(|| on_a_runtime(time, pull_over(context, ledger))));
             both(engine.join(), splitter.join())
         })
     });

@@ -252,7 +252,8 @@ fn run(
         runtime.block_on(account::restore(&room, report))
     };
     std::thread::scope(|scope| {
-        let engine = scope.spawn(engine);
+        let span = tracing::Span::current();
+        let engine = scope.spawn(move || span.in_scope(engine));
         let view = archive.view();
         while let Ok(task) = queue.recv() {
             task(&view);
