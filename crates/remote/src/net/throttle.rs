@@ -49,8 +49,9 @@ impl Throttle {
         Self(self.0.iter().chain(&other.0).cloned().collect())
     }
 
-    /// Whether anything is held back.
-    fn is_none(&self) -> bool {
+    /// Whether nothing is ever held back.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
 

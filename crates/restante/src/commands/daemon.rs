@@ -11,6 +11,7 @@ mod herald;
 mod keeper;
 mod metrics;
 mod news;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +38,7 @@ use herald::Systemd;
 use keeper::Keeper;
 use metrics::Meter;
 use news::{Listener, News};
+use watch::Watchers;
 
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
@@ -61,6 +63,8 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let stop = Stop::default();
     listen(&context.screen, service.doorbell())
         .map_err(|error| Failure::words(Exit::Failed, format!("cannot listen for signals: {error}")))?;
+    let watchers = Watchers::start(service.doorbell())
+        .map_err(|error| Failure::words(Exit::Failed, format!("no thread can be had to watch: {error}")))?;
     let house = House {
         screen: context.screen.clone(),
         named: context.global.config.clone(),
@@ -68,11 +72,13 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         stop,
         reloads: AtomicU64::new(0),
         config: RwLock::new(Arc::clone(&config)),
-        listeners: vec![Box::new(meter), Box::new(bell)],
+        listeners: vec![Box::new(meter), Box::new(bell), Box::new(Arc::clone(&watchers))],
+        watchers,
     };
     tracing::info!("{} accounts, archive {}", config.accounts.len(), config.archive.path.display());
     house.announce(&News::Configured(&config));
     service.run(&house, house.plan(&config, &last_starts(&config)), &mut Systemd);
+    house.watchers.stop();
     house.keeper.close();
     teller.end();
     tracing::info!("stopped");
@@ -90,6 +96,7 @@ struct House {
     reloads: AtomicU64,
     /// Who hears what happens.
     listeners: Vec<Box<dyn Listener>>,
+    watchers: Arc<Watchers>,
 }
 
 impl House {
@@ -123,13 +130,14 @@ impl House {
     }
 
     fn read_again(&self) -> Result<Config, Failure> {
-        let config = Config::load(self.named.as_deref())?;
+        let mut config = Config::load(self.named.as_deref())?;
         if config.archive.path != self.config().archive.path {
             let message = "archive.path cannot be changed by a reload; restart the daemon for that";
             return Err(Failure::words(Exit::Usage, message));
         }
         config.check_secrets(&config.accounts.iter().collect::<Vec<_>>())?;
         config.check_alert_secrets()?;
+        config.daemon.go_on_from(&self.config().daemon);
         Ok(config)
     }
 }
@@ -169,12 +177,20 @@ fn outcome(ledger: &Ledger) -> Outcome {
     let trouble = match ledger.ended_by {
         Some(EndedBy::Request) => return Outcome::Interrupted,
         _ if ledger.outcome != sync::Outcome::Failed => return Outcome::Done,
-        Some(EndedBy::Server(Kind::Credentials | Kind::Unsure)) => Trouble::Credentials,
-        Some(EndedBy::Server(Kind::Limit { wait })) => Trouble::Limit { wait },
-        Some(EndedBy::Server(Kind::Network)) => Trouble::Network,
-        Some(EndedBy::Server(_) | EndedBy::Other) | None => Trouble::Other,
+        Some(EndedBy::Server(kind)) => trouble(kind),
+        Some(EndedBy::Other) | None => Trouble::Other,
     };
     Outcome::Failed(trouble)
+}
+
+/// What trouble with a server means for the next attempt.
+fn trouble(kind: Kind) -> Trouble {
+    match kind {
+        Kind::Credentials | Kind::Unsure => Trouble::Credentials,
+        Kind::Limit { wait } => Trouble::Limit { wait },
+        Kind::Network => Trouble::Network,
+        _ => Trouble::Other,
+    }
 }
 
 impl Household for House {
@@ -228,6 +244,10 @@ impl Household for House {
     fn ask_to_end(&self) {
         self.stop.request();
         self.announce(&News::Stopping);
+    }
+
+    fn aside(&self) -> Option<String> {
+        self.watchers.status()
     }
 
     fn tell(&self, told: &Told) {

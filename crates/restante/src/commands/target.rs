@@ -35,6 +35,8 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
             (read, from)
         }
     };
+    let mut remote = account.limits.remote.clone();
+    remote.throttle = config.throttle_of(account);
     Ok(Job {
         account: account.name.clone(),
         protocol: protocol(config, account, jiff::Timestamp::now().as_second()),
@@ -52,7 +54,7 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
             watchdog: account.watchdog,
             patience: account.limits.patience.clone(),
             recheck: account.limits.recheck,
-            remote: account.limits.remote.clone(),
+            remote,
             ..PullLimits::default()
         },
     })

@@ -2,6 +2,7 @@
 //! touching network or secrets.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::daemon;
 use super::document::{Problem, Section};
 use super::host::{self, NoHost};
 use super::limits::{self, Limits};
+use super::near;
 use super::protocol::{self, Protocol};
 use super::secret::PasswordSource;
 use super::size::parse_size;
@@ -55,10 +57,26 @@ pub(crate) struct Account {
     pub(crate) exclude: Vec<String>,
     /// The operator's, else the provider's where it is known; `None`: not limited.
     pub(crate) max_bytes_per_day: Option<u64>,
+    /// `None`: as fast as the line is.
+    pub(crate) max_bytes_per_second: Option<NonZeroU64>,
+    /// Whether the daemon waits for news; `None`: as for all.
+    pub(crate) watch: Option<bool>,
     pub(crate) watchdog: Watchdog,
     pub(crate) limits: Limits,
     /// Where things stand in the file that are looked at again later.
     pub(super) places: Places,
+}
+
+impl Account {
+    /// Whether both are the same folders of the same mailbox, reached in the same way.
+    pub(crate) fn is_same_mailbox(&self, other: &Self) -> bool {
+        self.name == other.name
+            && (&self.host, self.port, self.tls, &self.tls_ca_file)
+                == (&other.host, other.port, other.tls, &other.tls_ca_file)
+            && self.user == other.user
+            && self.password.is_same(&other.password)
+            && (&self.include, &self.exclude) == (&other.include, &other.exclude)
+    }
 }
 
 /// Places in the file that are needed after reading.
@@ -122,6 +140,8 @@ pub(super) fn read(
     let of_provider =
         host.as_deref().and_then(if is_pop3 { sync::pop3_bytes_per_day } else { sync::bytes_per_day });
     let max_bytes_per_day = size(&mut section, "max_bytes_per_day").or(of_provider);
+    let max_bytes_per_second = near::rate(&mut section);
+    let watch = near::watch(&mut section, is_pop3);
     let watchdog = match section.section("watchdog") {
         Some(own) => watchdog::read(own, &defaults.watchdog),
         None => defaults.watchdog,
@@ -154,6 +174,8 @@ pub(super) fn read(
         include,
         exclude,
         max_bytes_per_day,
+        max_bytes_per_second,
+        watch,
         watchdog,
         limits,
         places,

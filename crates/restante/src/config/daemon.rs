@@ -1,11 +1,13 @@
 //! How the daemon works: `[daemon]`, and what of it an account may say for itself.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use daemon::{InvalidSchedule, Schedule};
+use remote::Throttle;
 
 use super::document::Section;
+use super::near;
 use super::size::parse_duration;
 
 /// Accounts that say nothing else run every two hours.
@@ -29,6 +31,12 @@ pub(crate) struct DaemonConfig {
     pub(crate) spread: Duration,
     /// Runs that make up for missed ones are spread over this.
     pub(crate) catch_up: Duration,
+    /// Whether accounts that say nothing else are watched.
+    pub(crate) watch: bool,
+    /// For all runs together.
+    pub(crate) max_bytes_per_second: Option<NonZeroU64>,
+    /// What they share of the line; the clones of a configuration have the same.
+    pub(crate) throttle: Throttle,
 }
 
 impl Default for DaemonConfig {
@@ -39,6 +47,9 @@ impl Default for DaemonConfig {
             schedule: Schedule::parse(SCHEDULE, None).ok(),
             spread: TEN_MINUTES,
             catch_up: TEN_MINUTES,
+            watch: false,
+            max_bytes_per_second: None,
+            throttle: Throttle::default(),
         }
     }
 }
@@ -52,8 +63,19 @@ impl DaemonConfig {
         read.schedule = schedule(&mut section).or(read.schedule);
         read.spread = span(&mut section, "spread").unwrap_or(read.spread);
         read.catch_up = span(&mut section, "catch_up").unwrap_or(read.catch_up);
+        read.watch = near::watch(&mut section, false).unwrap_or(read.watch);
+        read.max_bytes_per_second = near::rate(&mut section);
+        read.throttle = read.max_bytes_per_second.map(Throttle::per_second).unwrap_or_default();
         section.close();
         read
+    }
+
+    /// Takes over what goes on from the configuration before it: runs that go on and runs that begin
+    /// share one line.
+    pub(crate) fn go_on_from(&mut self, before: &Self) {
+        if self.max_bytes_per_second == before.max_bytes_per_second {
+            self.throttle = before.throttle.clone();
+        }
     }
 }
 

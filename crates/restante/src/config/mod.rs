@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod host;
 mod limits;
 mod metrics;
+mod near;
 mod protocol;
 mod secret;
 mod size;
@@ -46,6 +47,7 @@ pub(crate) use web::WebUrl;
 use ::daemon::Schedule;
 use alerts::Places;
 use document::{Problem, Section};
+use remote::Throttle;
 
 /// Where the configuration is looked for first.
 const SYSTEM_FILE: &str = "/etc/restante/restante.toml";
@@ -182,6 +184,17 @@ impl Config {
     /// When the daemon backs this account up: by its own schedule, else by the one of all.
     pub(crate) fn schedule_of<'c>(&'c self, account: &'c Account) -> Option<&'c Schedule> {
         account.schedule.as_ref().or(self.daemon.schedule.as_ref())
+    }
+
+    /// Whether the daemon waits for news of this account.
+    pub(crate) fn is_watched(&self, account: &Account) -> bool {
+        !account.protocol.is_pop3() && account.watch.unwrap_or(self.daemon.watch)
+    }
+
+    /// How fast mail of this account may come: of the line that all share, and of its own.
+    pub(crate) fn throttle_of(&self, account: &Account) -> Throttle {
+        let own = account.max_bytes_per_second.map(Throttle::per_second).unwrap_or_default();
+        self.daemon.throttle.and(&own)
     }
 
     /// Looks at what the named accounts need besides the configuration: password files that are

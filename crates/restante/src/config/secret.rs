@@ -14,8 +14,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::program::{self, NoEnd};
 
@@ -36,6 +36,19 @@ pub(crate) enum PasswordSource {
     Credential(String),
     /// The configuration itself.
     Inline(SecretString),
+}
+
+impl PasswordSource {
+    /// Whether the password comes from the same place.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Command(one), Self::Command(other)) => one == other,
+            (Self::Credential(one), Self::Credential(other)) => one == other,
+            (Self::Inline(one), Self::Inline(other)) => one.expose_secret() == other.expose_secret(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Debug for PasswordSource {
@@ -218,8 +231,6 @@ fn ask(argv: &[String], limit: Duration) -> Result<SecretString, SecretError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
-
-    use secrecy::ExposeSecret;
 
     use super::*;
 
