@@ -35,6 +35,7 @@ complete -c restante -n "__fish_restante_needs_command" -s v -l verbose -d 'Say 
 complete -c restante -n "__fish_restante_needs_command" -l run-now -d 'Back up the named accounts (all, if none is named) once, now, in the foreground'
 complete -c restante -n "__fish_restante_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c restante -n "__fish_restante_needs_command" -s V -l version -d 'Print version'
+complete -c restante -n "__fish_restante_needs_command" -a "account" -d 'Work on the accounts of the configuration'
 complete -c restante -n "__fish_restante_needs_command" -a "daemon" -d 'Back up accounts by their schedules until it is stopped: what the systemd unit starts'
 complete -c restante -n "__fish_restante_needs_command" -a "list" -d 'List accounts, the folders of an account, or the messages of a folder, newest first'
 complete -c restante -n "__fish_restante_needs_command" -a "history" -d 'Show what each run of an account brought, changed and saw vanish, newest first; or the same of one folder; or the life of one message'
@@ -51,6 +52,43 @@ complete -c restante -n "__fish_restante_needs_command" -a "check-config" -d 'Re
 complete -c restante -n "__fish_restante_needs_command" -a "alert-test" -d 'Send a test message through every channel of [alerts], and say which took it'
 complete -c restante -n "__fish_restante_needs_command" -a "demo" -d 'Show the whole life of a backup in a temporary folder, with an embedded mail server'
 complete -c restante -n "__fish_restante_needs_command" -a "init" -d 'Create the archive, or accept the one that is found at its path'
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'
+text\t'One line of text'
+json\t'One line of JSON'"
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -l json -d 'Print one JSON document on standard output, and nothing else there'
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -s q -l quiet -d 'Say only what went wrong'
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -s v -l verbose -d 'Say what is being done'
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c restante -n "__fish_restante_using_subcommand account; and not __fish_seen_subcommand_from add" -f -a "add" -d 'Add a mailbox to the configuration: find its servers, log in, show the folders, and write account and password down'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l address -d 'The same as ADDRESS, for scripts' -r
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l name -d 'The account\'s name in configuration and archive [default: made of the address]' -r
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l user -d 'The user name of the login [default: what the provider says, else the address]' -r
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l host -d 'The server; nothing is looked for then' -r
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l port -d 'The server\'s port [default: the usual one]' -r
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l tls -d 'How the line to the server becomes private; none: this machine only' -r -f -a "implicit\t'From the first byte'
+starttls\t'By STARTTLS or STLS'
+none\t'Never'"
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l protocol -d 'What is spoken with the server [default: imap, pop3 where there is no IMAP]' -r -f -a "imap\t'All folders'
+pop3\t'The INBOX alone'"
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l tls-ca-file -d 'Authorities that are trusted besides the system\'s, as PEM; the configuration refers to this file' -r -F
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l password-file -d 'The password is the first line of this file, which nobody else may read; the configuration refers to it' -r -F
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l password-command -d 'The password is what this command prints, now and in each run; it is divided at blanks, \'…\', "…" and \\ group, and no shell reads it' -r
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'
+text\t'One line of text'
+json\t'One line of JSON'"
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l password-stdin -d 'Read the password from standard input, and write it to NAME.password beside the configuration'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -s y -l yes -d 'Ask nothing: log in to servers outside of the address\'s domain, too, and write'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l no-lookup -d 'Ask neither DNS nor the web for servers; try the usual names in the address\'s domain'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l no-test -d 'Write without a login; needs a server that is given or published'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l dry-run -d 'Write nothing; print what would be added to the configuration'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON document on standard output, and nothing else there'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say only what went wrong'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Say what is being done'
+complete -c restante -n "__fish_restante_using_subcommand account; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c restante -n "__fish_restante_using_subcommand daemon" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
 complete -c restante -n "__fish_restante_using_subcommand daemon" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
 complete -c restante -n "__fish_restante_using_subcommand daemon" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'

@@ -1,10 +1,14 @@
 //! The command line, as people type it. The words here are a contract: scripts and units rely on
 //! them. The manual pages and completions in packaging/ are made from this file.
 
+mod account;
+
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub(crate) use account::{Account, Add, Spoken, Tls};
 
 use crate::config::parse_size;
 
@@ -79,6 +83,9 @@ pub(crate) enum Command {
         /// None: all.
         accounts: Vec<String>,
     },
+    /// Work on the accounts of the configuration
+    #[command(subcommand)]
+    Account(Account),
     /// Back up accounts by their schedules until it is stopped: what the systemd unit starts
     Daemon,
     /// List accounts, the folders of an account, or the messages of a folder, newest first
@@ -386,6 +393,14 @@ mod tests {
         for line in [
             "",
             "daemon work",
+            "account",
+            "account add a@b.example --address a@b.example",
+            "account add a@b.example --port 993",
+            "account add a@b.example --host h --port 0",
+            "account add a@b.example --host h --tls maybe",
+            "account add a@b.example --host h --no-lookup",
+            "account add a@b.example --password-stdin --password-file f",
+            "account add a@b.example --password-command c --password-file f",
             "restore work",
             "restore work --to home --no-verify --verify=full",
             "restore work --to home --verify=not",

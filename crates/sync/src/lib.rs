@@ -27,7 +27,8 @@ pub use filter::{FolderFilter, InvalidGlob};
 pub use hints::{bytes_per_day, pop3_bytes_per_day, pop3_listing, pop3_remark};
 pub use ledger::{EndedBy, FolderLedger, Item, Ledger, Listing, Outcome, Totals, rfc3339};
 pub use pull::{
-    Archivist, Job, Pop3Listing, Pop3Options, Protocol, PullLimits, probe, pull, pull_beside_others, pull_in,
+    Archivist, Job, Pop3Listing, Pop3Options, Probed, Protocol, PullLimits, probe, probe_and_count, pull,
+    pull_beside_others, pull_in,
 };
 pub use restore::{
     FolderReport, Refused, Remark, RestoreJob, RestoreLimits, RestoreOutcome, RestoreProgress, RestoreReport,

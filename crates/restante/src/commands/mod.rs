@@ -3,6 +3,7 @@
 //! A command reads the configuration, does its work, writes its data to standard output (a table, or
 //! with `--json` one document) and ends with an [`Exit`], or with a [`Failure`] that says why not.
 
+mod account;
 mod account_run;
 mod ack;
 mod alarm;
@@ -18,7 +19,9 @@ mod init;
 mod list;
 mod metrics;
 mod moment;
+mod password;
 mod place;
+mod prompt;
 mod rebuild;
 mod remarks;
 mod repair;
@@ -50,6 +53,7 @@ pub(crate) struct Context {
 pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::RunNow { accounts } => run_now::run(context, &accounts),
+        Command::Account(what) => account::run(context, &what),
         Command::Daemon => daemon::run(context),
         Command::List(what) => list::run(context, &what),
         Command::Show { id } => show::run(context, &id),

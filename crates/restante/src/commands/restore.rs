@@ -5,8 +5,6 @@
 //! and proves what it did; its report decides how the command ends. Nothing is remembered here: a
 //! restore that was cut off is gone on with by the same command, which looks at the target first.
 
-mod password;
-mod prompt;
 mod target;
 
 use std::path::Path;
@@ -17,7 +15,7 @@ use sync::{FolderFilter, RestoreJob, RestoreLimits, RestoreOutcome, RestoreRepor
 
 use super::stop::listen_and_say;
 use super::target::NoJob;
-use super::{Context, known_account, moment, read_archive};
+use super::{Context, known_account, moment, password, read_archive};
 use crate::cli::{Proof, Restore};
 use crate::config::{Account, Config, PasswordSource};
 use crate::exit::{Exit, Failure};
@@ -144,7 +142,10 @@ impl<'c> Door<'c> {
     fn credentials(&self, context: &Context) -> Result<Credentials, Failure> {
         let password = match &self.password {
             Some(source) => source.reveal().map_err(|error| Failure::new(Exit::Usage, error))?,
-            None => password::asked(&context.screen, &self.user, &self.endpoint.host)?,
+            None => {
+                let whose = format!("{} on {}", self.user, self.endpoint.host);
+                password::asked(&context.screen, &whose)?
+            }
         };
         Ok(Credentials { user: self.user.clone(), password })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use daemon::Schedule;
+use secrecy::SecretString;
 use sync::{FolderFilter, Job, Pop3Options, PullLimits};
 
 use crate::config::{Account, Config, Pop3, Protocol, SecretError};
@@ -26,6 +27,14 @@ pub(super) enum NoJob {
 /// # Errors
 /// When something that the account needs is not there.
 pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
+    job_with(config, account, account.password.reveal()?)
+}
+
+/// The same with a password that is known already.
+///
+/// # Errors
+/// When something else that the account needs is not there.
+pub(super) fn job_with(config: &Config, account: &Account, password: SecretString) -> Result<Job, NoJob> {
     let (extra_authorities, extra_authorities_from) = match &account.tls_ca_file {
         None => (Vec::new(), String::new()),
         Some(path) => {
@@ -47,7 +56,7 @@ pub(super) fn job(config: &Config, account: &Account) -> Result<Job, NoJob> {
             extra_authorities,
             extra_authorities_from,
         },
-        credentials: remote::Credentials { user: account.user.clone(), password: account.password.reveal()? },
+        credentials: remote::Credentials { user: account.user.clone(), password },
         filter: FolderFilter::new(&account.include, &account.exclude)?,
         limits: PullLimits {
             reserve_bytes: config.archive.reserve,

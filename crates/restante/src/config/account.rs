@@ -28,7 +28,7 @@ use super::watchdog;
 use super::web::WebUrl;
 
 /// Longer names do not fit where names go: journal fields, metric labels, file names.
-const MAX_NAME_BYTES: usize = 64;
+pub(crate) const MAX_NAME_BYTES: usize = 64;
 
 /// One mailbox account.
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ mod host;
 mod limits;
 mod metrics;
 mod near;
+mod place;
 mod protocol;
 mod secret;
 mod size;
@@ -32,13 +33,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use account::Account;
+pub(crate) use account::{Account, MAX_NAME_BYTES};
 pub(crate) use alerts::{AlertsConfig, MailConfig, WebhookConfig};
 pub(crate) use daemon::DaemonConfig;
 pub(crate) use document::Invalid;
 pub(crate) use host::parse as parse_host;
 pub(crate) use limits::Limits;
 pub(crate) use metrics::{Listen, MetricsConfig};
+pub(crate) use place::Place;
 pub(crate) use protocol::{Pop3, Protocol};
 pub(crate) use secret::{PasswordSource, SecretError, password};
 pub(crate) use size::parse_size;
@@ -114,7 +116,10 @@ impl Config {
     }
 
     /// Reads a configuration from its text; relative paths in it are relative to `file`.
-    fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// With everything that is wrong in it.
+    pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let invalid = |problems| Err(ConfigError::Invalid(Box::new(Invalid::new(file, text, problems))));
         let document = match document::parse(text) {
             Ok(document) => document,
@@ -302,7 +307,11 @@ fn find(system: &Path, variable: impl Fn(&'static str) -> Option<OsString>) -> R
     found.ok_or(ConfigError::Missing { looked })
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// A file of no more than a configuration may have.
+///
+/// # Errors
+/// When it cannot be read, is larger, or is not UTF-8.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
     if read as u64 > MAX_FILE_BYTES {

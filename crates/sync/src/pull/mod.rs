@@ -19,6 +19,7 @@ mod judge;
 mod peek;
 mod pipeline;
 mod pop3;
+mod probe;
 mod prove;
 mod recognise;
 mod revive;
@@ -27,7 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{AccountId, RunId, Writer};
-use remote::imap::Session;
 use remote::{Credentials, Endpoint};
 
 use crate::filter::FolderFilter;
@@ -38,6 +38,7 @@ use crate::watchdog::Watchdog;
 pub use desk::Archivist;
 use desk::Desk;
 use pipeline::Pipeline;
+pub use probe::{Probed, probe, probe_and_count};
 
 /// What to pull, from where, and within which bounds.
 #[derive(Clone, Debug)]
@@ -436,21 +437,6 @@ fn outcome(ledger: &Ledger, error: Option<&RunError>) -> Outcome {
 
 fn on_a_runtime<R>(time: Time, work: impl Future<Output = Result<R, RunError>>) -> Result<R, RunError> {
     time.runtime().map_err(|error| RunError::Runtime(error.to_string()))?.block_on(work)
-}
-
-/// Logs in, lists the wanted folders, and logs out: what `check-config --connect` does.
-///
-/// # Errors
-/// Why the server cannot be used as configured.
-pub async fn probe(job: &Job) -> Result<Vec<String>, remote::Error> {
-    if let Protocol::Pop3(options) = job.protocol {
-        return pop3::probe(job, options).await;
-    }
-    let mut session = Session::open(&job.endpoint, &job.credentials, &job.limits.remote).await?;
-    let listed = session.list().await?;
-    session.logout().await;
-    let names = listed.iter().filter(|folder| folder.selectable && !folder.outside);
-    Ok(names.map(|folder| folder.name.text()).filter(|name| job.filter.wants(name)).collect())
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use remote::pop3::Session;
 
 use super::account::{Before, UNFINISHED, is_done, unreached};
 use super::cuts::Cuts;
+use super::probe::Probed;
 use super::{Context, Job, Pop3Listing, Pop3Options, RunError};
 use crate::ledger::{FolderLedger, Ledger};
 use crate::past::Past;
@@ -213,11 +214,12 @@ async fn connect(context: &Context<'_>, maildrop: &Maildrop) -> Result<Session, 
 }
 
 /// Logs in, asks how much there is, and says goodbye.
-pub(super) async fn probe(job: &Job, options: Pop3Options) -> Result<Vec<String>, remote::Error> {
+pub(super) async fn probe(job: &Job, options: Pop3Options) -> Result<Vec<Probed>, remote::Error> {
     let (endpoint, credentials, limits) = (&job.endpoint, &job.credentials, &job.limits.remote);
     let mut session = Session::open(endpoint, credentials, options.auth, limits).await?;
-    session.stat().await?;
+    let messages = Some(u64::from(session.stat().await?.messages));
     // What the server thinks of the farewell changes nothing.
     let _ = session.quit().await;
-    Ok(vec!["INBOX".to_owned()].into_iter().filter(|folder| job.filter.wants(folder)).collect())
+    let inbox = Probed { name: "INBOX".to_owned(), messages, is_bin: false };
+    Ok(Some(inbox).into_iter().filter(|folder| job.filter.wants(&folder.name)).collect())
 }

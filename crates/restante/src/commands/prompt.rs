@@ -1,6 +1,6 @@
-//! A password, typed at a terminal that does not show it.
+//! What a person types at the terminal: a line, or a password that is not shown.
 //!
-//! While it is typed the terminal hands over each key as it comes, so that Ctrl-C is a key like
+//! While a password is typed the terminal hands over each key as it comes, so that Ctrl-C is a key like
 //! others here and the terminal is itself again when the answer is there, whatever it is.
 
 use std::io;
@@ -32,6 +32,34 @@ pub(super) fn ask(
     drop(silent);
     say("\n");
     typed
+}
+
+/// Asks a question and takes the line that is typed, shown as it is; `None` when the person ends the input
+/// instead.
+///
+/// # Errors
+/// When the terminal is none, has gone, or gives what is no text.
+pub(super) fn line(
+    terminal: &impl AsFd,
+    say: &mut dyn FnMut(&str),
+    question: &str,
+) -> io::Result<Option<String>> {
+    say(question);
+    let mut typed = Vec::new();
+    loop {
+        let mut key = [0];
+        // One at a time: what comes behind the line's end is for the next question.
+        if rustix::io::retry_on_intr(|| rustix::io::read(terminal, &mut key))? == 0 {
+            say("\n");
+            return Ok(None);
+        }
+        match key[0] {
+            b'\n' => break,
+            key if typed.len() < MAX_TYPED => typed.push(key),
+            _ => {}
+        }
+    }
+    String::from_utf8(typed).map(Some).map_err(io::Error::other)
 }
 
 fn read(terminal: BorrowedFd<'_>) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
@@ -147,6 +175,18 @@ mod tests {
     fn who_does_not_want_to_answer_need_not() {
         assert_eq!(type_in(b"cana\x03").0, None);
         assert_eq!(type_in(b"\x04").0, None);
+    }
+
+    #[test]
+    fn a_line_is_taken_up_to_its_end_and_the_next_one_stays() {
+        let (mut person, program) = terminal();
+        person.write_all("oops\u{15}an\u{7f}nä\nmore\n\u{4}".as_bytes()).unwrap();
+        let mut said = String::new();
+        let mut ask = |question: &str| line(&program, &mut |text| said.push_str(text), question).unwrap();
+        assert_eq!(ask("Name: ").as_deref(), Some("anä"));
+        assert_eq!(ask("Again: ").as_deref(), Some("more"));
+        assert_eq!(ask("Once more: "), None);
+        assert_eq!(said, "Name: Again: Once more: \n");
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The password of a target that the configuration does not know: from a file, from a program, or
-//! asked for.
+//! A password that the configuration does not know (yet): from a file, from a program, or asked for.
 //!
 //! Files and programs are treated as those of the configuration: a file that others can read is
 //! refused, a program gets no shell, no terminal and a small environment. `--password-command` is one
@@ -32,18 +31,18 @@ pub(super) fn named(file: Option<&Path>, command: Option<&str>) -> Result<Option
     }
 }
 
-/// Asks the person at the terminal.
+/// Asks the person at the terminal; `whose` is a user, or a user on a host.
 ///
 /// # Errors
 /// When nobody is there to be asked, or no password is given.
-pub(super) fn asked(screen: &Screen, user: &str, host: &str) -> Result<SecretString, Failure> {
+pub(super) fn asked(screen: &Screen, whose: &str) -> Result<SecretString, Failure> {
     let terminal = io::stdin();
     if !terminal.is_terminal() {
-        return Err(Failure::words(Exit::Usage, format!("there is no password for {user} on {host}")).help(
+        return Err(Failure::words(Exit::Usage, format!("there is no password for {whose}")).help(
             "give --password-file FILE or --password-command COMMAND; or run it on a terminal, to be asked",
         ));
     }
-    let question = message::escape::escape(&format!("Password of {user} on {host}: ")).into_owned();
+    let question = message::escape::escape(&format!("Password of {whose}: ")).into_owned();
     let typed = prompt::ask(&terminal, &mut |text| screen.print(text), &question)
         .map_err(|error| Failure::words(Exit::Failed, format!("cannot ask for the password: {error}")))?;
     let Some(typed) = typed else { return Err(Failure::words(Exit::Failed, "interrupted")) };
