@@ -76,6 +76,12 @@ pub(crate) struct KnownDamage {
 }
 
 impl Damage {
+    /// The pack's id.
+    #[must_use]
+    pub fn id(&self) -> PackId {
+        self.id
+    }
+
     /// As the journal writes it.
     pub(crate) fn to_known(&self) -> KnownDamage {
         let (start, length) = self.extent();

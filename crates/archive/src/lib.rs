@@ -63,6 +63,7 @@ pub use info::{
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
 pub use repair::{RepairReport, Restated, rehearse_at, repair, repair_at};
 pub use replay::Unfinished;
+pub use scrub::{packs, packs_at};
 #[cfg(any(test, feature = "simulation"))]
 pub use surroundings::Seeded;
 pub use surroundings::{Machine, Surroundings};

@@ -13,29 +13,58 @@
 //! that is to be looked at, and afterwards again, so that others find their own there.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use rusqlite::Connection;
 
 use crate::blocks::{BlockCache, Shelves};
-use crate::catalogue::{damaged, query};
+use crate::catalogue::{self, damaged, query};
 use crate::disk::{is_medium_error, read_exact_at};
 use crate::error::{Context as _, Error, Result};
 use crate::examine::{Examined, hit_of, inspect, tell_of_reading};
 use crate::frame::Kind;
+use crate::identity::Place;
 use crate::ids::{BlobNumber, MessageNumber, PackId};
 use crate::journal::codec::{self, JournalError};
 use crate::journal::record::{MessageRecord, Record};
+use crate::open::{discover, require_identity};
 use crate::pack::files::PackFiles;
 use crate::pack::header::{PACK_HEADER_BYTES, PackHeader};
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
 use crate::pack::walk::{Event, FrameAt, Walk};
-use crate::verify::{VerifyProgress, Watch, going_on};
+use crate::verify::{VerifyProgress, Watch, going_on, live_catalogue};
 
 /// Blocks of other packs that are read for the messages of a small pack.
 const FOREIGN_BLOCKS: u64 = 64;
 
 /// Messages taken from the catalogue at a time.
 const PAGE: u32 = 1024;
+
+/// The packs of an archive, oldest first, and how many bytes of each count; as the catalogue has it, else as
+/// the folder has it. Takes no lock.
+///
+/// # Errors
+/// When there is no archive, or the disk refuses.
+pub fn packs(dir: &Path) -> Result<Vec<(PackId, u64)>> {
+    packs_at(&Place::real(dir))
+}
+
+/// [`packs`] on any disk.
+///
+/// # Errors
+/// As [`packs`].
+pub fn packs_at(place: &Place) -> Result<Vec<(PackId, u64)>> {
+    let id = require_identity(place)?;
+    let known = live_catalogue(place, id)?.map(|(live, _)| query::packs(&live)).transpose();
+    match known {
+        Ok(Some(packs)) => Ok(packs),
+        Err(error) if !catalogue::is_broken(&error) => Err(error),
+        Ok(None) | Err(_) => {
+            let files = discover(place, id, &HashSet::new())?;
+            Ok(files.packs().iter().map(|file| (file.pack, file.length)).collect())
+        }
+    }
+}
 
 /// What reading a pack has shown.
 #[derive(Debug)]

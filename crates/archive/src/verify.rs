@@ -197,7 +197,7 @@ fn look(
 }
 
 /// The catalogue as it is.
-fn live_catalogue(place: &Place, id: ArchiveId) -> Result<Option<(Connection, State)>> {
+pub(crate) fn live_catalogue(place: &Place, id: ArchiveId) -> Result<Option<(Connection, State)>> {
     match snapshot(place, id) {
         Ok(live) => Ok(live),
         Err(Error::Catalogue(_) | Error::CatalogueWrong { .. }) => Ok(None),

@@ -19,7 +19,7 @@ use crate::catalogue::state;
 use crate::catalogue::{as_of, changes, damaged, loss, names, wanted};
 use crate::error::{Error, Result};
 use crate::hits::{MessageHit, tell_hits};
-use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, PackId, RunId};
+use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
     AccountInfo, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss, MessageInfo,
     PlacementInfo, PopName, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
@@ -488,14 +488,6 @@ impl View<'_> {
         })
     }
 
-    /// The packs, oldest first, and how many bytes of each count.
-    ///
-    /// # Errors
-    /// When the catalogue cannot be read.
-    pub fn packs(&self) -> Result<Vec<(PackId, u64)>> {
-        query::packs(self.shelves.catalogue)
-    }
-
     /// Files among the packs that are none of this archive's, or doubles (D13).
     #[must_use]
     pub fn foreign_files(&self) -> &[String] {
@@ -606,7 +598,11 @@ pub(crate) fn find_blob(shelves: &Shelves<'_>, name: &BlobName) -> Result<Option
 
 /// Damage of a block, told as damage of the message that needs it.
 fn of_message(message: MessageKey, error: Error) -> Error {
-    if error.is_damage() { Error::Damaged { message, reason: error.to_string() } } else { error }
+    match error {
+        Error::Damaged { .. } => error,
+        error if error.is_damage() => Error::Damaged { message, reason: error.to_string() },
+        error => error,
+    }
 }
 
 fn stopped(message: MessageKey, stop: Stop) -> Error {

@@ -282,6 +282,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Lets SQLite look after the catalogue: what its planner knows of the tables is made new where it is
+    /// old, and the write-ahead log is emptied. How many bytes the catalogue has then; `None` while a batch is
+    /// open, and nothing was done.
+    ///
+    /// # Errors
+    /// When SQLite says no. The packs are not touched.
+    pub fn tidy(&mut self) -> Result<Option<u64>> {
+        if !self.catalogue.is_autocommit() {
+            return Ok(None);
+        }
+        self.catalogue.execute_batch("PRAGMA analysis_limit = 400; PRAGMA optimize")?;
+        let Some(path) = &self.place.catalogue else { return Ok(Some(0)) };
+        if !self.network {
+            // Who reads is not waited for; the next time will do.
+            self.catalogue.busy_timeout(Duration::ZERO)?;
+            let emptied = self.catalogue.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            self.catalogue.busy_timeout(catalogue::PATIENCE)?;
+            emptied?;
+        }
+        Ok(Some(std::fs::metadata(path).map_or(0, |file| file.len())))
+    }
+
     /// The account of this name, recorded when it is new or its protocol is another.
     ///
     /// # Errors

@@ -23,9 +23,9 @@ use crate::scheduler::Window;
 
 const DAY: i64 = 86_400;
 
-/// Days off are made good for in the first night after them, up to so many: a machine that runs every
-/// other day still comes round in time, and one that was off for a month does not read all at once.
-const MOST_DAYS_AT_ONCE: i64 = 2;
+/// Days off are made good for in the first look after them, up to so long: a machine that runs every other
+/// day still comes round in time, and one that was off for a month does not read all at once.
+const MOST_AT_ONCE: i64 = 2 * DAY;
 
 /// What is to be done for an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,8 +114,10 @@ impl Care {
 
     /// There was a look at this moment; the archive has these packs.
     pub fn looked(&mut self, plan: &CarePlan, packs: &[Pack], found_damage: bool, now: i64) {
+        // Who looks once a week only reads for a week.
+        let pause = plan.at.next_after(now).map_or(DAY, |next| next.saturating_sub(now));
         let elapsed = self.last_look.map_or(DAY, |last| now.saturating_sub(last));
-        let days = (elapsed.saturating_add(DAY / 2) / DAY).clamp(1, MOST_DAYS_AT_ONCE);
+        let elapsed = elapsed.clamp(0, pause.max(MOST_AT_ONCE));
         self.last_look = Some(now);
         self.look_found_damage = found_damage;
         self.take_stock(packs, now);
@@ -126,7 +128,7 @@ impl Care {
         self.credit = match plan.all_within {
             None => 0,
             Some(span) => {
-                let share = share(span, total.saturating_add(largest)).saturating_mul(days);
+                let share = share(span, total.saturating_add(largest), elapsed);
                 // An archive that has become smaller owes no more than its largest pack.
                 self.credit.max(-largest).saturating_add(share).min(total)
             }
@@ -207,11 +209,12 @@ pub struct Readings {
     pub damaged: usize,
 }
 
-/// What is to be read a day, so that a day may be missed.
-fn share(span: Duration, bytes: i64) -> i64 {
-    let days = i64::try_from(span.as_secs()).unwrap_or(i64::MAX) / DAY;
-    let looks = (days - 1).max(1);
-    bytes / looks + i64::from(bytes % looks != 0)
+/// What is to be read in so many seconds of the span, so that a day may be missed.
+fn share(span: Duration, bytes: i64, elapsed: i64) -> i64 {
+    let span = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    let working = i128::from(span.saturating_sub(DAY).max(DAY));
+    let share = (i128::from(bytes) * i128::from(elapsed) + working - 1) / working;
+    i64::try_from(share).unwrap_or(i64::MAX)
 }
 
 /// How long to wait, when so many bytes were read in this time, so that a second brings no more than `rate`.
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn o08_a_clock_that_jumps_costs_a_look_at_most_and_never_ends_the_care() {
+    fn o07_a_clock_that_jumps_costs_a_look_at_most_and_never_ends_the_care() {
         for jump in [400 * DAY, -400 * DAY, 3_600, -3_600, -60, -2 * DAY] {
             let mut world = World::new(30, &[256 * MB; 100], NOON);
             let mut now = NOON;
@@ -413,6 +416,22 @@ mod tests {
         assert_eq!(world.care.next(&world.plan, closed), Next::Look);
         assert!(world.work(closed).unwrap() > closed + 20 * 3_600);
         assert_eq!(world.care.readings().read, 1);
+    }
+
+    #[test]
+    fn whoever_looks_once_a_week_or_each_hour_comes_round_in_time_and_reads_no_more_for_it() {
+        for (schedule, nights) in [("30 3 * * 0", 60), ("0 * * * *", 24 * 90)] {
+            let mut world = World::new(30, &[256 * MB; 100], NOON);
+            world.plan.at = Schedule::parse(schedule, Some("UTC")).unwrap();
+            let mut now = NOON;
+            for _ in 0..nights {
+                now = world.work(now).unwrap();
+                assert!(world.oldest_days(now) <= 37, "{schedule}: {}", world.oldest_days(now));
+            }
+            let (read, days) = (world.nights.iter().sum::<u64>(), (now - NOON) / DAY);
+            let a_day = read / days.unsigned_abs() / (256 * MB);
+            assert!((3..=4).contains(&a_day), "{schedule}: {a_day} packs a day");
+        }
     }
 
     #[test]

@@ -8,14 +8,18 @@
 //!
 //! Invariant: an archive is created only where none was ever remembered.
 
+mod care;
+
 use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use archive::{ArchiveId, CommitId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A thousand archives fit.
@@ -44,7 +48,7 @@ pub(crate) struct Remembered {
 pub(crate) struct Verified {
     /// Seconds since 1970.
     pub(crate) at: i64,
-    /// `quick` or `full`.
+    /// `quick`, `full`, or `rolling`: the daemon reads pack after pack.
     pub(crate) depth: String,
     /// Whether it found the archive whole.
     pub(crate) whole: bool,
@@ -230,6 +234,7 @@ impl Memory {
         archive: &Path,
         change: impl FnOnce(Option<Remembered>) -> Option<Remembered>,
     ) -> Result<(), MemoryError> {
+        let _alone = self.alone();
         let path = absolute(archive);
         let mut content = self.read()?;
         let known = content.archives.iter().position(|known| known.path == path);
@@ -240,24 +245,40 @@ impl Memory {
     }
 
     fn read(&self) -> Result<Content, MemoryError> {
-        let path = self.folder.join(FILE);
+        self.read_file(FILE, MAX_FILE_BYTES)
+    }
+
+    fn write(&self, content: &Content) -> Result<(), MemoryError> {
+        self.write_file(FILE, content)
+    }
+
+    /// While somebody has this, nobody else in this process changes a file.
+    #[expect(clippy::unused_self, reason = "who changes a memory has one")]
+    fn alone(&self) -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a state file holds; nothing where there is none.
+    fn read_file<T: DeserializeOwned + Default>(&self, name: &str, limit: u64) -> Result<T, MemoryError> {
+        let path = self.folder.join(name);
         let failed = |source| MemoryError::File { path: path.clone(), source };
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
             Err(error) => return Err(failed(error)),
         };
         let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
         serde_json::from_slice(&bytes)
             .map_err(|error| MemoryError::Garbled { path: path.clone(), reason: error.to_string() })
     }
 
-    fn write(&self, content: &Content) -> Result<(), MemoryError> {
+    fn write_file(&self, name: &str, content: &impl Serialize) -> Result<(), MemoryError> {
         let written = serde_json::to_vec_pretty(content).map_err(io::Error::from);
         written
-            .and_then(|bytes| self.replace(FILE, &bytes))
-            .map_err(|source| MemoryError::File { path: self.folder.join(FILE), source })
+            .and_then(|bytes| self.replace(name, &bytes))
+            .map_err(|source| MemoryError::File { path: self.folder.join(name), source })
     }
 
     /// The state directory.

@@ -44,7 +44,7 @@ pub(crate) mod schema;
 pub(crate) mod wanted;
 
 /// How long a statement waits for another process before it gives up.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prepared statements kept per connection; there are fewer.
 const STATEMENTS: usize = 96;

@@ -233,3 +233,26 @@ fn rebuild_says_what_it_read() {
     assert_eq!(report.packs as usize, world.packs().len());
     assert_eq!(difference(&world), None);
 }
+
+#[test]
+fn a_tidied_catalogue_says_the_same_and_an_open_batch_is_not_disturbed() {
+    let world = World::new();
+    let mut writer = world.writer();
+    pull(&mut writer, 1..60);
+    assert!(writer.tidy().unwrap().is_some_and(|bytes| bytes > 0));
+    let log = world.place.catalogue.as_ref().unwrap().with_extension("db-wal");
+    assert_eq!(std::fs::metadata(log).map_or(0, |file| file.len()), 0, "the log is empty");
+    let run = begin(&mut writer, "INBOX").unwrap();
+    fill(&mut writer, &run, 60..70).unwrap();
+    assert_eq!(writer.tidy().unwrap(), None);
+    writer.end_run(run.run, "ok", 2_000, "{}").unwrap();
+    writer.commit().unwrap();
+    // A reader with an old state in its hands is no reason to fail.
+    let reader = world.reader();
+    pull(&mut writer, 70..80);
+    writer.tidy().unwrap();
+    assert_eq!(check_mails(reader.view()), 69);
+    drop((reader, writer));
+    let report = verify_at(&world.place, Depth::Full, None, &mut |_| {}).unwrap();
+    assert!(report.is_whole() && report.catalogue == CatalogueFinding::Ok, "{report:?}");
+}

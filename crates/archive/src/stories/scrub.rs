@@ -46,7 +46,7 @@ fn d11_every_flipped_byte_is_found_in_its_pack_and_told_as_by_a_look_at_everythi
 fn all_packs_in_turn_read_every_blob_and_put_every_message_together() {
     let (world, _) = lived();
     let full = verify_all(&world);
-    let packs = world.reader().view().packs().unwrap();
+    let packs = packs_at(&world.place).unwrap();
     assert_eq!(packs.len(), world.packs().len());
     let reports: Vec<VerifyReport> = packs.iter().map(|(pack, _)| scrub(&world, *pack)).collect();
     assert!(
@@ -70,7 +70,7 @@ fn what_repair_has_found_is_known_and_a_pack_with_it_is_no_new_alarm() {
     let after = scrub(&world, id_of(&path));
     assert!(after.is_whole() && !after.known_damage.is_empty(), "{after:?}");
     sync(&mut world.writer(), &server);
-    for (pack, _) in world.reader().view().packs().unwrap() {
+    for (pack, _) in packs_at(&world.place).unwrap() {
         assert!(scrub(&world, pack).is_whole(), "{pack}");
     }
 }
@@ -112,7 +112,9 @@ fn d14_without_a_catalogue_and_with_a_wrong_one_the_packs_alone_are_believed() {
     drop(catalogue);
     let report = scrub(&world, pack);
     assert!(report.is_whole() && matches!(report.catalogue, CatalogueFinding::Differs { .. }), "{report:?}");
+    let as_known = packs_at(&world.place).unwrap();
     world.drop_catalogue();
+    assert_eq!(packs_at(&world.place).unwrap(), as_known);
     let report = scrub(&world, pack);
     assert!(report.is_whole() && report.catalogue == CatalogueFinding::Unusable, "{report:?}");
     assert!(!world.place.catalogue.as_ref().unwrap().exists(), "who only looks makes none");
@@ -124,7 +126,7 @@ fn a_look_beside_a_writer_takes_no_lock_and_can_be_broken_off_at_any_moment() {
     let mut writer = world.writer();
     let run = begin(&mut writer, "INBOX").unwrap();
     fill(&mut writer, &run, 200..220).unwrap();
-    let packs = world.reader().view().packs().unwrap();
+    let packs = packs_at(&world.place).unwrap();
     let depths = packs.iter().map(|(pack, _)| Depth::Pack(*pack)).chain([Depth::Quick, Depth::Full]);
     for depth in depths {
         let mut times = 0;
@@ -171,7 +173,7 @@ fn messages_made_of_old_blobs_cost_no_more_than_so_many_blocks() {
     writer.commit().unwrap();
     drop(writer);
     let mut together = 0;
-    for (pack, _) in world.reader().view().packs().unwrap() {
+    for (pack, _) in packs_at(&world.place).unwrap() {
         let report = scrub(&world, pack);
         assert!(report.is_whole(), "{report:?}");
         together += report.messages;

@@ -7,6 +7,7 @@
 //! * SIGTERM and SIGINT end it within seconds: runs commit what they have. A second one ends at once.
 
 mod alerts;
+mod care;
 mod herald;
 mod keeper;
 mod metrics;
@@ -34,6 +35,8 @@ use crate::exit::{Exit, Failure};
 use crate::memory::Memory;
 use crate::output::amount::local_time;
 use crate::output::screen::Screen;
+pub(super) use care::packs;
+use care::{Caretaker, Ear};
 use herald::Systemd;
 use keeper::Keeper;
 use metrics::Meter;
@@ -65,6 +68,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         .map_err(|error| Failure::words(Exit::Failed, format!("cannot listen for signals: {error}")))?;
     let watchers = Watchers::start(service.doorbell())
         .map_err(|error| Failure::words(Exit::Failed, format!("no thread can be had to watch: {error}")))?;
+    let caretaker = Arc::new(Caretaker::default());
     let house = House {
         screen: context.screen.clone(),
         named: context.global.config.clone(),
@@ -72,12 +76,18 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         stop,
         reloads: AtomicU64::new(0),
         config: RwLock::new(Arc::clone(&config)),
-        listeners: vec![Box::new(meter), Box::new(bell), Box::new(Arc::clone(&watchers))],
+        listeners: vec![
+            Box::new(meter),
+            Box::new(bell),
+            Box::new(Arc::clone(&watchers)),
+            Box::new(Ear(Arc::clone(&caretaker))),
+        ],
         watchers,
     };
     tracing::info!("{} accounts, archive {}", config.accounts.len(), config.archive.path.display());
     house.announce(&News::Configured(&config));
-    service.run(&house, house.plan(&config, &last_starts(&config)), &mut Systemd);
+    let plan = house.plan(&config, &last_starts(&config));
+    caretaker.beside(&house, || service.run(&house, plan, &mut Systemd));
     house.watchers.stop();
     house.keeper.close();
     teller.end();

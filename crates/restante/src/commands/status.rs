@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
-use archive::{AccountInfo, Archive, DrillInfo, DrillScope, MessageHit, RunId, RunInfo, View};
+use archive::{AccountInfo, Archive, ArchiveId, DrillInfo, DrillScope, MessageHit, RunId, RunInfo, View};
 use message::escape::escape;
 use serde::Serialize;
 use serde_json::Value;
@@ -104,6 +104,8 @@ struct ArchiveStatus {
     /// Size of the archive in relation to the mail that is on the servers; none where there is none.
     ratio: Option<f64>,
     last_verification: Option<Verification>,
+    /// How far packs have been re-read, each in its turn; none where nobody does that.
+    care: Option<CareStatus>,
     /// Places in the packs that `repair` has found damaged.
     known_damage: u64,
     /// Every place of every message that damage has taken, and that has not come back.
@@ -121,6 +123,20 @@ struct Verification {
     age_seconds: i64,
 }
 
+#[derive(Serialize)]
+struct CareStatus {
+    last_look: Option<String>,
+    /// Within which time all packs are to be re-read; none: never.
+    full_every_seconds: Option<u64>,
+    packs_read: usize,
+    /// Never since the daemon looks after them.
+    packs_unread: usize,
+    /// When they were read last.
+    packs_damaged: usize,
+    oldest_reading: Option<String>,
+    oldest_reading_age_seconds: Option<i64>,
+}
+
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let path = &config.archive.path;
@@ -132,7 +148,8 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         _ => Some(read_archive(&config)?),
     };
     let named = context.global.config.as_deref();
-    let status = collect(&config, named, archive.as_ref(), remembered.as_ref(), now)?;
+    let mut status = collect(&config, named, archive.as_ref(), remembered.as_ref(), now)?;
+    status.archive.care = archive.and_then(|archive| care(&config, archive.id(), now));
     let mut out = stdout();
     if context.global.json {
         json::write(&mut out, &status)?;
@@ -302,7 +319,31 @@ fn of_archive(
             whole: verified.whole,
             age_seconds: now - verified.at,
         }),
+        // Whoever asks knows what the program remembers.
+        care: None,
         warning,
+    })
+}
+
+/// How far the care for the archive is, where anybody cares.
+fn care(config: &Config, archive: ArchiveId, now: i64) -> Option<CareStatus> {
+    let path = &config.archive.path;
+    let care = Memory::open(path).and_then(|memory| memory.care(path, archive)).unwrap_or_default();
+    let last_look = care.last_look()?;
+    let readings = care.readings();
+    Some(CareStatus {
+        last_look: rfc3339(last_look),
+        full_every_seconds: config
+            .care
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.all_within)
+            .map(|span| span.as_secs()),
+        packs_read: readings.read,
+        packs_unread: readings.unread,
+        packs_damaged: readings.damaged,
+        oldest_reading: readings.oldest.and_then(rfc3339),
+        oldest_reading_age_seconds: readings.oldest.map(|at| now.saturating_sub(at)),
     })
 }
 
@@ -407,6 +448,9 @@ fn write_archive(out: &mut impl Write, archive: &ArchiveStatus, now: i64) -> std
             writeln!(out, "last verified {at} ({}, {age} ago): {how}", verified.depth)?;
         }
     }
+    if let Some(care) = &archive.care {
+        write_care(out, care)?;
+    }
     if let Some(words) = lost_in_words(&archive.lost_places) {
         table_of(&archive.lost_places[..archive.lost_places.len().min(MAX_LOST)]).write(out)?;
         writeln!(out, "{words}")?;
@@ -418,6 +462,37 @@ fn write_archive(out: &mut impl Write, archive: &ArchiveStatus, now: i64) -> std
         Some(warning) => writeln!(out, "warning: {}", escape(warning)),
         None => Ok(()),
     }
+}
+
+/// How long ago each byte of the packs was read.
+fn write_care(out: &mut impl Write, care: &CareStatus) -> std::io::Result<()> {
+    let (read, all) = (care.packs_read as u64, (care.packs_read + care.packs_unread) as u64);
+    let age = care.oldest_reading_age_seconds.map(|age| age.max(0).unsigned_abs());
+    let ago = age.map(|age| format!("; the longest ago {}", span(age))).unwrap_or_default();
+    match (care.full_every_seconds, age) {
+        _ if all == 0 => {}
+        (None, None) => {}
+        (Some(within), None) => {
+            writeln!(out, "none of {} packs re-read yet; all will be within {}", count(all), span(within))?;
+        }
+        _ if read < all => writeln!(out, "{} of {} packs re-read so far{ago}", count(read), count(all))?,
+        (Some(within), Some(age)) if age <= within => {
+            writeln!(out, "all {} packs re-read within {}{ago}", count(all), span(within))?;
+        }
+        (Some(within), Some(_)) => {
+            writeln!(out, "all {} packs re-read{ago}, and {} are wanted", count(all), span(within))?;
+        }
+        (None, Some(_)) => writeln!(out, "all {} packs re-read{ago}", count(all))?,
+    }
+    if care.packs_damaged > 0 {
+        let damaged = count(care.packs_damaged as u64);
+        writeln!(
+            out,
+            "{damaged} packs are DAMAGED: `restante verify` names what is hit, `restante repair` records what is \
+             lost, and the next run fetches it again"
+        )?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -510,6 +585,46 @@ mod tests {
         let evil = line(Some(&drill(DrillScope::Sample, "\u{1b}[2J\n", 0)));
         assert!(!evil.contains('\u{1b}') && evil.lines().count() == 1, "{evil:?}");
         assert_eq!((proven.age_seconds, proven.scope), (3 * 86_400, "whole"));
+    }
+
+    #[test]
+    fn how_long_ago_all_packs_were_read_is_said_and_what_is_damaged_or_late() {
+        let line = |within: Option<u64>, (read, unread, damaged), age: Option<i64>| {
+            let care = CareStatus {
+                last_look: None,
+                full_every_seconds: within.map(|days| days * 86_400),
+                packs_read: read,
+                packs_unread: unread,
+                packs_damaged: damaged,
+                oldest_reading: None,
+                oldest_reading_age_seconds: age.map(|days| days * 86_400),
+            };
+            let mut out = Vec::new();
+            write_care(&mut out, &care).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        for (within, packs, age, told) in [
+            (
+                Some(30),
+                (12, 0, 0),
+                Some(12),
+                "all 12 packs re-read within 30 days; the longest ago 12 days\n",
+            ),
+            (
+                Some(30),
+                (12, 0, 0),
+                Some(40),
+                "all 12 packs re-read; the longest ago 40 days, and 30 days are wanted\n",
+            ),
+            (None, (12, 0, 0), Some(40), "all 12 packs re-read; the longest ago 40 days\n"),
+            (Some(30), (3, 9, 0), Some(2), "3 of 12 packs re-read so far; the longest ago 2 days\n"),
+            (Some(30), (0, 9, 0), None, "none of 9 packs re-read yet; all will be within 30 days\n"),
+            (None, (0, 9, 0), None, ""),
+            (Some(30), (0, 0, 0), None, ""),
+        ] {
+            assert_eq!(line(within, packs, age), told);
+        }
+        assert!(line(Some(30), (12, 0, 2), Some(1)).contains("2 packs are DAMAGED"));
     }
 
     #[test]

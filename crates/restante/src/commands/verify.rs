@@ -4,6 +4,7 @@ use archive::{CatalogueFinding, Damage, Depth, MessageHit, Unfinished, VerifyPro
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Context;
+use super::daemon::packs;
 use super::list::with_offset;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, chain};
@@ -46,12 +47,12 @@ fn style() -> ProgressStyle {
 
 /// Whether everything is as it was written. A catalogue that cannot be used is made again by whoever
 /// needs it; one that says something else than the packs would give wrong answers.
-fn is_whole(report: &VerifyReport) -> bool {
+pub(super) fn is_whole(report: &VerifyReport) -> bool {
     report.is_whole() && !matches!(report.catalogue, CatalogueFinding::Differs { .. })
 }
 
 /// What is to be said of the catalogue, if anything.
-fn catalogue_remark(finding: &CatalogueFinding) -> Option<String> {
+pub(super) fn catalogue_remark(finding: &CatalogueFinding) -> Option<String> {
     match finding {
         CatalogueFinding::Ok => None,
         CatalogueFinding::Differs { what } => Some(format!(
@@ -73,7 +74,18 @@ fn note(config: &Config, quick: bool, report: &VerifyReport) -> Result<(), Failu
         whole: is_whole(report),
     };
     let which = (archive, report.last_commit);
-    let noted = Memory::open(path).and_then(|memory| memory.remember_verified(path, which, verified));
+    let packs = packs(path);
+    let damaged: Vec<String> = report.damage.iter().map(|damage| damage.id().to_string()).collect();
+    let noted = Memory::open(path).and_then(|memory| {
+        // The daemon need not read again what was just read.
+        if let Ok(packs) = packs.as_ref()
+            && !quick
+        {
+            let (found_damage, at) = (!verified.whole, verified.at);
+            memory.change_care(path, archive, |care| care.read_all(packs, &damaged, found_damage, at))?;
+        }
+        memory.remember_verified(path, which, verified)
+    });
     if let Err(error) = noted {
         tracing::warn!("the result will not be in `status`: {}", chain(&error));
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::daemon::Schedule;
-use ::daemon::scheduler::{InvalidWindow, Window};
+use ::daemon::scheduler::Window;
 use remote::Security;
 use secrecy::SecretString;
 use sync::{FolderFilter, Watchdog};
@@ -124,7 +124,7 @@ pub(super) fn read(
     let tls_ca_file = section.text("tls_ca_file").map(|path| folder.join(path));
     let (password, password_place) = password(&mut section, folder);
     let schedule = daemon::schedule(&mut section);
-    let window = window(&mut section);
+    let window = daemon::window(&mut section);
     let spread = daemon::span(&mut section, "spread");
     let stale_after = alerts::stale_after(&mut section);
     let ping_url = alerts::ping_url(&mut section);
@@ -328,21 +328,6 @@ fn inline_password(section: &mut Section<'_, '_>, password: Option<SecretString>
         return None;
     }
     Some(PasswordSource::Inline(password))
-}
-
-/// The hours in which runs may begin, in `timezone`.
-fn window(section: &mut Section<'_, '_>) -> Option<Window> {
-    let zone = section.text("timezone");
-    let text = section.text("window")?;
-    match Window::parse(&text, zone.as_deref()) {
-        Ok(window) => Some(window),
-        // Told of the zone itself already.
-        Err(InvalidWindow::Zone(_)) => None,
-        Err(error) => {
-            section.wrong("window", error);
-            None
-        }
-    }
 }
 
 fn globs(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use daemon::scheduler::{InvalidWindow, Window};
 use daemon::{InvalidSchedule, Schedule};
 use remote::Throttle;
 
@@ -116,6 +117,21 @@ pub(super) fn schedule(section: &mut Section<'_, '_>) -> Option<Schedule> {
         }
         Err(error) => {
             section.wrong("schedule", error);
+            None
+        }
+    }
+}
+
+/// `window`, the hours in which something may begin, in `timezone`.
+pub(super) fn window(section: &mut Section<'_, '_>) -> Option<Window> {
+    let zone = section.text("timezone");
+    let text = section.text("window")?;
+    match Window::parse(&text, zone.as_deref()) {
+        Ok(window) => Some(window),
+        // Told of the zone itself already.
+        Err(InvalidWindow::Zone(_)) => None,
+        Err(error) => {
+            section.wrong("window", error);
             None
         }
     }

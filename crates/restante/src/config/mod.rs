@@ -9,6 +9,7 @@
 
 mod account;
 mod alerts;
+mod care;
 mod daemon;
 mod document;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 pub(crate) use account::{Account, MAX_NAME_BYTES};
 pub(crate) use alerts::{AlertsConfig, MailConfig, WebhookConfig};
+pub(crate) use care::CareConfig;
 pub(crate) use daemon::DaemonConfig;
 pub(crate) use document::Invalid;
 pub(crate) use host::parse as parse_host;
@@ -71,6 +73,7 @@ pub(crate) struct Config {
     pub(crate) daemon: DaemonConfig,
     pub(crate) metrics: MetricsConfig,
     pub(crate) alerts: AlertsConfig,
+    pub(crate) care: CareConfig,
     /// In the order of the file; the names are unique.
     pub(crate) accounts: Vec<Account>,
     text: String,
@@ -143,6 +146,7 @@ impl Config {
             Some(section) => AlertsConfig::read(section, folder),
             None => AlertsConfig::default(),
         };
+        let care = root.section("care").map(CareConfig::read).unwrap_or_default();
         let watchdog = match root.section("watchdog") {
             Some(section) => watchdog::read(section, &sync::Watchdog::default()),
             None => sync::Watchdog::default(),
@@ -161,7 +165,7 @@ impl Config {
         match archive {
             Some(archive) if problems.is_empty() => {
                 let text = document::blot(text);
-                Ok(Self { file: file.to_owned(), archive, daemon, metrics, alerts, accounts, text })
+                Ok(Self { file: file.to_owned(), archive, daemon, metrics, alerts, care, accounts, text })
             }
             _ => invalid(problems),
         }
@@ -176,6 +180,7 @@ impl Config {
             daemon: DaemonConfig::default(),
             metrics: MetricsConfig::default(),
             alerts: AlertsConfig::default(),
+            care: CareConfig::default(),
             accounts: Vec::new(),
             text: String::new(),
         }
