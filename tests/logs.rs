@@ -129,7 +129,10 @@ fn every_line_of_a_run_says_of_which_account_and_run_it_is() {
         (&"error".into(), &"ben".into()),
         "{failed}"
     );
-    assert!(failed["fields"]["run"].is_string(), "a run that never began has a number, too: {failed}");
+    assert!(failed["fields"]["run"].is_string(), "a run that came to nothing has a number, too: {failed}");
+    let quiet = world.run(3, &["--quiet", "--run-now"]).stderr;
+    let failed = quiet.lines().find(|line| line.starts_with("error: failed")).expect("it is told");
+    assert!(failed.contains(" account=ben run="), "what is left of the lines says whose they are: {failed}");
 }
 
 #[test]
@@ -150,6 +153,35 @@ fn a_mass_loss_and_new_uids_are_told_with_their_folders() {
     assert_eq!((&loss["level"], &loss["fields"]["folder"]), (&"error".into(), &"INBOX".into()), "{loss}");
     assert_eq!(loss["fields"]["lost"], "39", "{loss}");
     assert!(lines.iter().any(|line| line["level"] == "error" && message(line).contains("restante ack anna")));
+}
+
+#[test]
+fn damage_is_told_with_folder_uid_and_the_archive_s_name_of_each_message() {
+    let world = World::new(&["anna"], Behaviour::modern());
+    world.deliver("anna", "INBOX", 4);
+    world.log(0);
+    let packs = fs::read_dir(world.path("archive").join("packs")).expect("there are packs");
+    for pack in packs.map(|entry| entry.expect("an entry").path()) {
+        let mut bytes = fs::read(&pack).expect("a pack");
+        // Its first blocks, behind the header; the journal and the commit come after them.
+        for byte in bytes.iter_mut().skip(200).take(40) {
+            *byte ^= 0x55;
+        }
+        fs::write(&pack, bytes).expect("a pack can be written");
+    }
+    let output = world.run(4, &["--log-format", "json", "verify"]);
+    let lines: Vec<Value> =
+        output.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let hit =
+        lines.iter().find(|line| message(line).starts_with("a message is damaged")).expect("it is told");
+    let fields = &hit["fields"];
+    assert_eq!((&fields["account"], &fields["folder"]), (&"anna".into(), &"INBOX".into()), "{hit}");
+    assert!(fields["uid"].is_string() && hit["level"] == "error", "{hit}");
+    let id = fields["message_id"].as_str().expect("an id");
+    assert_eq!((id.len(), id.chars().all(|c| c.is_ascii_hexdigit())), (64, true), "{hit}");
+    let place =
+        lines.iter().find(|line| message(line).starts_with("the archive is damaged")).expect("a place");
+    assert!(place["fields"]["pack"].is_string() && place["fields"]["offset"].is_string(), "{place}");
 }
 
 /// The fields of a datagram of the journal's native protocol.
