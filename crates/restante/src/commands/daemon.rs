@@ -38,7 +38,7 @@ use crate::output::screen::Screen;
 pub(super) use care::packs;
 use care::{Caretaker, Ear};
 use herald::Systemd;
-use keeper::Keeper;
+use keeper::{Closed, Keeper};
 use metrics::Meter;
 use news::{Listener, News};
 use watch::Watchers;
@@ -217,9 +217,9 @@ impl Household for House {
                 let ledger = run_account(&self.screen, &config, account, open.archivist(), &self.stop);
                 (ledger, true, has_alarms(open.archivist(), &account.name))
             }
-            Err(why) => {
+            Err(Closed { why, is_busy }) => {
                 tracing::error!(account = account.name, "not begun: {why}");
-                self.announce(&News::ArchiveClosed { why: &why });
+                self.announce(&News::ArchiveClosed { why: &why, is_busy });
                 (failed(account, &SystemClock::default(), &why), false, None)
             }
         };

@@ -9,38 +9,33 @@
 //! Rule: what is known is written down before a message goes out and after it was taken, so that a
 //! daemon that is killed tells nothing twice.
 
+mod hands;
+
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use archive::ArchiveId;
-use daemon::alerts::{Alerts, Body, Fate, Kind, Message, RunEnd, RunResult, Sighting};
+use daemon::alerts::{Alerts, Body, Fate, Kind, RunEnd, RunResult, Sighting};
 
 use super::news::{Listener, News};
 use crate::alerts::channel::{Channel, takers};
 use crate::alerts::rules::{rules, run_end};
 use crate::alerts::store::{Store, StoreError};
-use crate::alerts::{machine, now_ms, summary, web};
+use crate::alerts::{machine, now_ms, summary};
 use crate::config::{Config, WebUrl};
 use crate::memory::Memory;
 
 /// So much may happen while the thread writes to a slow disk; what is more is not told.
 const MOST_EVENTS: usize = 10_000;
-/// So many pings wait; a service that misses one waits for the next.
-const MOST_PINGS: usize = 256;
-/// A ping that did not come through is tried once more after this.
-const PING_PAUSE: Duration = Duration::from_secs(5);
 /// All accounts' ping comes no more often.
 const ALL_GOOD_PAUSE: Duration = Duration::from_secs(60);
 /// How often the time alone is looked at.
 const TICK: Duration = Duration::from_secs(60);
 /// That the machine is awake is written down so often.
 const SAVE_PAUSE: Duration = Duration::from_secs(300);
-/// How often the disk is asked for its room.
-const SPACE_PAUSE: Duration = Duration::from_secs(300);
 /// At the end channels that are at work are waited for.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -87,8 +82,8 @@ pub(super) fn start(
             (None, Alerts::default())
         }
     };
-    let pings = pinger()?;
-    watch_space(config.archive.path.clone(), events.clone())?;
+    let pings = hands::pinger()?;
+    hands::watch_space(config.archive.path.clone(), events.clone())?;
     let office = Office {
         alerts,
         store,
@@ -139,7 +134,9 @@ impl Listener for Bell {
                 self.ring(Event::Configured(Arc::clone(config)));
             }
             News::ConfigurationWrong { why } => self.ring(Event::ConfigurationWrong((*why).to_owned())),
-            News::ArchiveClosed { why } => self.ring(Event::Seen(Kind::Archive, (*why).to_owned())),
+            // Where it stays busy, accounts become stale.
+            News::ArchiveClosed { is_busy: true, .. } => {}
+            News::ArchiveClosed { why, .. } => self.ring(Event::Seen(Kind::Archive, (*why).to_owned())),
             News::ArchiveOpened { damaged } => {
                 self.ring(Event::Gone(Kind::Archive));
                 self.ring(if *damaged {
@@ -261,7 +258,7 @@ impl Office {
             let channel = self.channels.iter().find(|channel| channel.name == name);
             if let Some(channel) = channel.filter(|_| !self.busy.contains(&name)) {
                 let (channel, machine) = (channel.clone(), self.machine.clone());
-                if deliver(channel, message, machine, self.events.clone()).is_ok() {
+                if hands::deliver(channel, message, machine, self.events.clone()).is_ok() {
                     self.busy.insert(name);
                 }
             }
@@ -353,58 +350,4 @@ impl Office {
             Err(why) => tracing::error!("no summary can be made: {why}"),
         }
     }
-}
-
-/// Has a channel try, on a thread of its own.
-fn deliver(
-    channel: Channel,
-    message: Message,
-    machine: String,
-    events: SyncSender<Event>,
-) -> std::io::Result<()> {
-    let name = format!("alerts {}", channel.name);
-    let work = move || {
-        let attempt = std::panic::AssertUnwindSafe(|| channel.deliver(&message, &machine));
-        // A fault in one channel is no end of the others.
-        let result = std::panic::catch_unwind(attempt).unwrap_or_else(|_| Err("it panicked".to_owned()));
-        let (channel, number) = (channel.name, message.number);
-        // Where nobody waits for it any more, the message is tried again at the next start.
-        let _ = events.send(Event::Delivered { channel, number, result });
-    };
-    std::thread::Builder::new().name(name).spawn(work).map(drop)
-}
-
-/// Asks for addresses, one after the other.
-fn pinger() -> std::io::Result<SyncSender<WebUrl>> {
-    let (sender, wanted) = mpsc::sync_channel::<WebUrl>(MOST_PINGS);
-    let work = move || {
-        for url in wanted {
-            let mut result = web::ping(&url);
-            if result.is_err() {
-                std::thread::sleep(PING_PAUSE);
-                result = web::ping(&url);
-            }
-            if let Err(why) = result {
-                tracing::warn!("a ping did not come through: {why}");
-            }
-        }
-    };
-    std::thread::Builder::new().name("pings".to_owned()).spawn(work)?;
-    Ok(sender)
-}
-
-/// Asks the archive's disk for its room, again and again.
-fn watch_space(archive: PathBuf, events: SyncSender<Event>) -> std::io::Result<()> {
-    let work = move || {
-        while free(&archive).is_none_or(|free| events.send(Event::Free(free)).is_ok()) {
-            std::thread::sleep(SPACE_PAUSE);
-        }
-    };
-    std::thread::Builder::new().name("space".to_owned()).spawn(work).map(drop)
-}
-
-/// What is free for us on the disk of this path; `None` where it does not say.
-fn free(path: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(path).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -11,7 +11,7 @@ use sync::{Archivist, SystemClock};
 use super::super::account_run::limits;
 use super::super::place::{open_writer, remember};
 use crate::config::Config;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::memory::Memory;
 
 /// Opens the archive for whoever comes first.
@@ -42,6 +42,21 @@ impl Open {
     }
 }
 
+/// Why the archive cannot be had.
+#[derive(Debug)]
+pub(super) struct Closed {
+    /// For people.
+    pub(super) why: String,
+    /// Another restante has it, and will let it go.
+    pub(super) is_busy: bool,
+}
+
+impl From<String> for Closed {
+    fn from(why: String) -> Self {
+        Self { why, is_busy: false }
+    }
+}
+
 impl Keeper {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State { open: Weak::new(), thread: None }))
@@ -51,7 +66,7 @@ impl Keeper {
     ///
     /// # Errors
     /// Why it cannot be opened.
-    pub(super) fn open(&self, config: &Config) -> Result<Arc<Open>, String> {
+    pub(super) fn open(&self, config: &Config) -> Result<Arc<Open>, Closed> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = state.open.upgrade() {
             return Ok(open);
@@ -63,9 +78,10 @@ impl Keeper {
         let keep = move || match keep(&config, &tell, end) {
             Ok(()) => {}
             Err(failure) => {
-                let words = failure.summary().unwrap_or_default();
-                if let Err(mpsc::SendError(Err(words))) = tell.send(Err(words)) {
-                    tracing::error!("the archive was not closed well: {words}");
+                let why = failure.summary().unwrap_or_default();
+                let closed = Closed { why, is_busy: failure.exit == Exit::Busy };
+                if let Err(mpsc::SendError(Err(closed))) = tell.send(Err(closed)) {
+                    tracing::error!("the archive was not closed well: {}", closed.why);
                 }
             }
         };
@@ -95,7 +111,7 @@ fn wait_for(state: &mut State) {
 /// The writer's thread: opens, serves until `end` comes, closes.
 fn keep(
     config: &Config,
-    tell: &mpsc::Sender<Result<(Archivist, bool), String>>,
+    tell: &mpsc::Sender<Result<(Archivist, bool), Closed>>,
     end: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
     let path = &config.archive.path;

@@ -38,6 +38,8 @@ pub(super) enum News<'n> {
     ArchiveClosed {
         /// Why.
         why: &'n str,
+        /// Another restante has it, and will let it go.
+        is_busy: bool,
     },
     /// A run has ended, well or not.
     RunEnded {
