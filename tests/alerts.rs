@@ -284,7 +284,7 @@ fn an_archive_that_is_gone_is_told_as_the_archive_s_trouble_and_its_return_too()
     let world = World::new();
     world.secret("password", RIGHT);
     world.configure("", "schedule = \"*/5 * * * * *\"\nspread = \"0s\"\n");
-    let daemon = world.start();
+    let _daemon = world.start();
     world.wait("it does not run", || world.server.counts().logins > 0);
     // Between two runs.
     world.wait("the archive is not free", || world.program.run(["--run-now"]).code == Some(0));
