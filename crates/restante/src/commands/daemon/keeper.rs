@@ -51,6 +51,12 @@ pub(super) struct Closed {
     pub(super) is_busy: bool,
 }
 
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 impl From<String> for Closed {
     fn from(why: String) -> Self {
         Self { why, is_busy: false }
