@@ -168,6 +168,30 @@ fn o01_a_watch_whose_login_is_refused_waits_for_a_run_that_is_not() {
 }
 
 #[test]
+fn a_reload_leaves_the_connection_of_an_account_alone_that_is_what_it_was() {
+    let (server, store, folder, program) = scripted(Behaviour::modern(), "pass");
+    let deliver = |number| {
+        let date = InternalDate::from_unix(0, 0);
+        store.append(USER, "INBOX", &Flags::new(), &date, letter(number)).expect("a user");
+    };
+    let mut daemon = Daemon::start(&program, folder.path());
+    daemon.wait_until_watching();
+    deliver(1);
+    wait_for_mail(&program, ACCOUNT, "INBOX", 1);
+    let file = folder.path().join("r.toml");
+    let text = fs::read_to_string(&file).expect("the test's own file") + "max_bytes_per_day = \"5GB\"\n";
+    fs::write(&file, text).expect("the test's own file");
+    daemon.send(Signal::HUP);
+    let log = || fs::read_to_string(folder.path().join("daemon.log")).unwrap_or_default();
+    until("the configuration is read again", || log().contains("configuration read again"));
+    deliver(2);
+    wait_for_mail(&program, ACCOUNT, "INBOX", 2);
+    assert_eq!(server.log().iter().filter(|command| *command == "IDLE").count(), 1);
+    assert_eq!(log().matches("watching INBOX").count(), 1);
+    daemon.end();
+}
+
+#[test]
 fn where_there_is_room_for_one_connection_the_backup_has_it() {
     let (server, store, folder, program) = scripted(Behaviour::modern().with_sessions_at_once(1), "pass");
     let file = folder.path().join("r.toml");

@@ -32,6 +32,8 @@ const YIELDED: (Duration, Duration) = (HOUR, DAY);
 const UNSUPPORTED: Duration = DAY;
 /// A watch that held so long was a good one: its loss is the first in a row.
 const GOOD: Duration = MINUTE;
+/// And one that ended because the server did what it must not, when it held so long.
+const GOOD_FOR_A_WRONG_SERVER: Duration = HOUR;
 
 /// So many runs may be asked for one after the other,
 const RINGS_AT_ONCE: u32 = 10;
@@ -82,8 +84,9 @@ impl Watch {
 
     /// It was lost, or could not be opened.
     pub fn lost(&mut self, trouble: Trouble, now: Duration) {
+        let good = if trouble == Trouble::Other { GOOD_FOR_A_WRONG_SERVER } else { GOOD };
         if let State::OpenSince(since) = self.state
-            && now.saturating_sub(since) >= GOOD
+            && now.saturating_sub(since) >= good
         {
             self.failures = 0;
         }
@@ -253,6 +256,19 @@ mod tests {
         watch.opened(NOW);
         watch.lost(Trouble::Network, NOW + HOUR);
         assert!(watch.opens_at() <= Some(NOW + HOUR + NETWORK.0));
+    }
+
+    #[test]
+    fn s08_a_server_that_floods_each_watch_is_left_in_peace_for_longer_each_time() {
+        let mut watch = watch();
+        for _ in 0..10 {
+            watch.opened(NOW);
+            watch.lost(Trouble::Other, NOW + 5 * GOOD);
+        }
+        assert!(watch.opens_at() > Some(NOW + 2 * HOUR));
+        watch.opened(NOW);
+        watch.lost(Trouble::Other, NOW + HOUR);
+        assert!(watch.opens_at() <= Some(NOW + HOUR + OTHER.0));
     }
 
     #[test]
