@@ -178,7 +178,10 @@ fn d11_a_byte_that_has_flipped_is_told_by_the_log_and_by_status_until_it_is_repa
     world.hear("next: ");
     let log = end(child);
     assert!(log.contains("damaged: ") && log.contains("restante repair"), "{log}");
-    assert!(log.contains("cannot be given back: anna, INBOX, UID "), "{log}");
+    assert!(
+        log.contains("cannot be given back: ") && log.contains(" account=anna folder=INBOX uid="),
+        "{log}"
+    );
 
     let repaired = world.program.run(["repair"]);
     assert_eq!(repaired.code, Some(3), "some mail is to come back: {}", repaired.stderr);

@@ -173,14 +173,13 @@ fn damage_is_told_with_folder_uid_and_the_archive_s_name_of_each_message() {
     let lines: Vec<Value> =
         output.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let hit =
-        lines.iter().find(|line| message(line).starts_with("a message is damaged")).expect("it is told");
+        lines.iter().find(|line| message(line).starts_with("cannot be given back")).expect("it is told");
     let fields = &hit["fields"];
     assert_eq!((&fields["account"], &fields["folder"]), (&"anna".into(), &"INBOX".into()), "{hit}");
     assert!(fields["uid"].is_string() && hit["level"] == "error", "{hit}");
     let id = fields["message_id"].as_str().expect("an id");
     assert_eq!((id.len(), id.chars().all(|c| c.is_ascii_hexdigit())), (64, true), "{hit}");
-    let place =
-        lines.iter().find(|line| message(line).starts_with("the archive is damaged")).expect("a place");
+    let place = lines.iter().find(|line| message(line).starts_with("damaged: ")).expect("a place");
     assert!(place["fields"]["pack"].is_string() && place["fields"]["offset"].is_string(), "{place}");
 }
 

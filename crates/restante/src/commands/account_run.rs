@@ -35,7 +35,7 @@ pub(super) fn run_account(
 ) -> Ledger {
     // Of the level of an error, or --quiet would take account and run from the lines that it leaves.
     let run = tracing::field::Empty;
-    let _span = tracing::error_span!("account", account = account.name, run).entered();
+    let _span = tracing::error_span!("run", account = account.name, run).entered();
     let clock = SystemClock::default();
     let ledger = try_to_run(screen, config, account, (archivist, &clock, stop)).unwrap_or_else(|why| {
         let ledger = failed(account, &clock, &why);

@@ -81,7 +81,7 @@ pub(super) fn account(
         return Err(Failure::words(Exit::Failed, message)
             .help("`restante list ACCOUNT` names its folders, with --as-of and --deleted those of then"));
     }
-    let _span = tracing::error_span!("account", account = account.name).entered();
+    let _span = tracing::error_span!("export", account = account.name).entered();
     let names: Vec<Vec<String>> = folders.iter().map(|folder| folder.name.components()).collect();
     let mut exporter = formats::exporter(format(wanted.format), wanted.dir, &names)?;
     let mut reports = Vec::with_capacity(folders.len());

@@ -28,6 +28,7 @@ pub(super) fn run(context: &Context, quick: bool, accounts: &[String]) -> Result
     if wanted.is_none() {
         note(&config, quick, &report)?;
     }
+    // Who sits before a terminal sees the table.
     if !std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         log_hits(&report);
     }
@@ -92,15 +93,15 @@ fn note(config: &Config, quick: bool, report: &VerifyReport) -> Result<(), Failu
     Ok(())
 }
 
-/// Puts it in the log, where nobody sees the table: of a timer, of a machine.
-fn log_hits(report: &VerifyReport) {
+/// Says in the log, by name, what is damaged and which messages are hit; not their subjects.
+pub(super) fn log_hits(report: &VerifyReport) {
     let _span = tracing::error_span!("verify").entered();
     for Damage { pack, offset, what, .. } in &report.damage {
-        tracing::error!(pack, offset, "the archive is damaged: {what}");
+        tracing::error!(pack, offset, "damaged: {what}");
     }
     for MessageHit { account, mailbox, uid, key, reason, .. } in &report.messages_hit {
         let (uid, message_id) = (uid.get(), key.map(|key| key.to_string()));
-        tracing::error!(account, folder = mailbox, uid, message_id, "a message is damaged: {reason}");
+        tracing::error!(account, folder = mailbox, uid, message_id, "cannot be given back: {reason}");
     }
 }
 

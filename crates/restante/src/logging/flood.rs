@@ -5,12 +5,17 @@
 //! are one kind of line with a hundred thousand reasons. The count is written when the run's span closes,
 //! so nothing is passed over in silence, and the ledger names each of them in any case.
 //!
+//! It holds in spans of work that has an end, by their names ([`GUARDED`]). Elsewhere nothing would ever
+//! say what was held back, and a warning of next month would be silenced by those of this one.
+//!
 //! What is asked for with `--verbose` or RUST_LOG is never held back: `debug` and `trace` are no flood.
 
 use std::collections::HashMap;
 
 use tracing::{Level, Metadata, callsite};
 
+/// Spans of work that has an end: a run of an account, a verification, an export.
+const GUARDED: [&str; 3] = ["run", "verify", "export"];
 /// So many warnings or errors of a kind are written.
 const MOST_TROUBLES: u64 = 20;
 /// And so many lines of a kind that say what is being done: a thousand folders are no flood.
@@ -36,6 +41,11 @@ pub(super) struct HeldBack {
 }
 
 impl Flood {
+    /// The guard of a span; none where it may stay open for ever.
+    pub(super) fn for_span(metadata: &Metadata<'_>) -> Option<Self> {
+        GUARDED.contains(&metadata.name()).then(Self::default)
+    }
+
     /// Whether this one is still to be written.
     pub(super) fn may_pass(&mut self, metadata: &'static Metadata<'static>, message: &str) -> bool {
         let most = match *metadata.level() {

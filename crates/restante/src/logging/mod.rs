@@ -3,7 +3,7 @@
 //! One [`Layer`] collects an event's message and fields, with those of the spans around it, into an
 //! [`Entry`]; a sink writes the entry down. Everything in an entry is escaped as it is collected, so
 //! that no sink can forget to. The run of an account is a span with the fields `account` and `run`; within
-//! the outermost span no kind of line floods the log ([`flood`]).
+//! it no kind of line floods the log ([`flood`]).
 //!
 //! Invariant: what the libraries below the IMAP client say is heard from `warn` up only, whatever
 //! RUST_LOG asks for: further down they log every byte of a session, passwords included.
@@ -86,7 +86,9 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Lines {
         if let Some(span) = context.span(id) {
             let mut extensions = span.extensions_mut();
             extensions.insert(SpanFields::of(attributes));
-            extensions.insert(Flood::default());
+            if let Some(flood) = Flood::for_span(attributes.metadata()) {
+                extensions.insert(flood);
+            }
         }
     }
 
@@ -103,11 +105,12 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Lines {
             return;
         }
         let mut entry = Entry::of(event);
-        if let Some(outermost) = context.event_scope(event).into_iter().flatten().last()
-            && let Some(flood) = outermost.extensions_mut().get_mut::<Flood>()
-            && !flood.may_pass(event.metadata(), &entry.message)
-        {
-            return;
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(flood) = span.extensions_mut().get_mut::<Flood>()
+                && !flood.may_pass(event.metadata(), &entry.message)
+            {
+                return;
+            }
         }
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<SpanFields>() {
@@ -237,6 +240,15 @@ mod tests {
         assert_eq!(text.lines().last(), Some(rest));
         assert!(text.contains("error: failed account=work run=7\n"), "another kind is heard");
         assert_eq!(text.matches("asked for").count(), 30, "what was asked for is no flood");
+    }
+
+    #[test]
+    fn work_without_an_end_is_never_silenced() {
+        let text = heard(false, None, || {
+            let _watch = tracing::error_span!("account", account = "work").entered();
+            (0..50).for_each(|_| tracing::warn!("not watched"));
+        });
+        assert_eq!(text.matches("not watched").count(), 50);
     }
 
     #[test]

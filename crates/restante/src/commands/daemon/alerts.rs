@@ -268,7 +268,7 @@ impl Office {
     fn delivered(&mut self, now: i64, channel: &str, number: u64, result: Result<(), String>) {
         self.busy.remove(channel);
         let Err(why) = result else {
-            tracing::debug!("{channel} has taken message {number}");
+            tracing::info!("{channel} has taken message {number}");
             return self.alerts.taken(channel, number);
         };
         match self.alerts.refused(now, channel, number) {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use archive::{ArchiveId, Depth, VerifyReport};
 use daemon::care::{Care, CarePlan, Next, Pack, pause};
 
-use super::super::verify::{catalogue_remark, is_whole};
+use super::super::verify::{catalogue_remark, is_whole, log_hits};
 use super::House;
 use super::news::{Listener, News};
 use crate::config::Config;
@@ -29,9 +29,6 @@ const LONGEST_REST: Duration = Duration::from_secs(600);
 
 /// How long a thing that could not be done is left alone.
 const AFTER_FAILURE: Duration = Duration::from_secs(3_600);
-
-/// So many places of damage, and of messages, are named in the log; `verify` names all.
-const MOST_NAMED: usize = 20;
 
 /// The one who looks after the archive.
 #[derive(Default)]
@@ -272,17 +269,7 @@ pub(in crate::commands) fn packs(path: &Path) -> Result<Vec<Pack>, archive::Erro
 
 /// Says in the log what is damaged, and whom it hits, as `verify` does.
 fn tell_damage(report: &VerifyReport) {
-    for damage in report.damage.iter().take(MOST_NAMED) {
-        tracing::error!("damaged: {} at byte {}: {}", damage.pack, damage.offset, damage.what);
-    }
-    for hit in report.messages_hit.iter().take(MOST_NAMED) {
-        let (account, folder, subject) = (&hit.account, &hit.mailbox, &hit.subject);
-        tracing::error!(
-            "cannot be given back: {account}, {folder}, UID {} ({subject}): {}",
-            hit.uid,
-            hit.reason
-        );
-    }
+    log_hits(report);
     if report.is_whole() {
         // Beside damage in the packs the catalogue may be what knows more, and must not be made anew.
         if let Some(remark) = catalogue_remark(&report.catalogue) {

@@ -139,7 +139,7 @@ async fn attend(mut orders: UnboundedReceiver<Order>, doorbell: Doorbell, open: 
                             openings: Arc::clone(&openings),
                             open: Arc::clone(&open),
                         };
-                        let span_of_log = tracing::info_span!("account", account = account.name);
+                        let span_of_log = tracing::error_span!("account", account = account.name);
                         let task = spawn_local(attendant.attend(runs, span).instrument(span_of_log));
                         Watched { account: account.clone(), runs: tell, task: task.abort_handle() }
                     });
