@@ -51,6 +51,25 @@ fn a_mailbox_comes_back_byte_for_byte_and_a_second_run_fetches_nothing() {
     world.run(0, &["verify"]);
 }
 
+/// A server may answer for a later slice first: what comes early is kept, and nothing is fetched twice.
+#[test]
+fn large_messages_are_fetched_once() {
+    let Some(world) = World::new() else { return };
+    let mut judge = world.judge();
+    let mut octets = 0;
+    for number in 0..6 {
+        let mut large = mail(number);
+        let line = format!("{number} and a line that says nothing new, over and over again\r\n");
+        large.extend(line.bytes().cycle().take(18 << 20));
+        octets += large.len() as u64;
+        judge.append("INBOX", &Flags::new(), &date(number), &large);
+    }
+    let ledger = world.run_now();
+    assert_eq!(ledger["outcome"], "ok");
+    assert_eq!(ledger["totals"]["bytes_fetched"], octets);
+    world.assert_archive_equals_server();
+}
+
 #[test]
 fn a_mailbox_of_somebody_who_files_everything_comes_back() {
     let Some(mut world) = World::new() else { return };

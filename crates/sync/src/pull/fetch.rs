@@ -15,24 +15,17 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use archive::EpochId;
-use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
+use message::{Flags, InternalDate, Uid, UidSet};
 use remote::Kind;
 use remote::imap::{Delivery, FetchRequest, FetchSink, Part, Refusal, Session, Surveyed};
 
-use super::pipeline::{Arrived, Pipeline};
+use super::pipeline::Arrived;
 use super::{Context, RunError};
-use crate::plan::{self, SLICE_BYTES};
+use crate::plan;
 
-/// Slices of one message that are asked for at a time: bounds what a wrong size can cost.
-const SLICES_AT_A_TIME: u64 = 8;
-/// Slices of a message that could not be had whole: small, so that a fault that sits at one place of
-/// it, or strikes after so many octets, leaves some room.
-const SMALL_SLICE_BYTES: u32 = 256 << 10;
 /// Messages of one window that are asked for a last time, each by itself: bounds the round trips
 /// that a server can make us spend on what it does not give.
 const MOST_LAST_TRIES: usize = 1_000;
-/// A message that goes on beyond so many octets is not a message.
-const MAX_MESSAGE_BYTES: u64 = 1 << 40;
 
 /// What became of the wanted messages.
 #[derive(Debug, Default)]
@@ -56,7 +49,7 @@ impl Brought {
         self.asked.iter().find_map(missing)
     }
 
-    fn asks(&mut self, sets: &[UidSet]) {
+    pub(super) fn asks(&mut self, sets: &[UidSet]) {
         self.asked = sets.to_vec();
         self.answered = UidSet::new();
     }
@@ -124,13 +117,13 @@ pub(crate) async fn bring(
 type Unanswered = (Uid, Option<Refusal>);
 
 /// The work of [`bring`].
-struct Bringing<'a, 'c> {
-    context: &'a Context<'c>,
-    session: &'a mut Session,
-    wanted: &'a Wanted,
-    messages: HashMap<Uid, &'a Surveyed>,
-    brought: &'a mut Brought,
-    bytes_fetched: &'a mut u64,
+pub(super) struct Bringing<'a, 'c> {
+    pub(super) context: &'a Context<'c>,
+    pub(super) session: &'a mut Session,
+    pub(super) wanted: &'a Wanted,
+    pub(super) messages: HashMap<Uid, &'a Surveyed>,
+    pub(super) brought: &'a mut Brought,
+    pub(super) bytes_fetched: &'a mut u64,
 }
 
 impl Bringing<'_, '_> {
@@ -238,11 +231,11 @@ impl FetchSink for WholeSink<'_, '_> {
 }
 
 /// The server wants less of everything, not less of this message.
-fn is_throttling(refusal: &Refusal) -> bool {
+pub(super) fn is_throttling(refusal: &Refusal) -> bool {
     matches!(refusal.kind(), Some(Kind::Limit { .. }))
 }
 
-fn throttled(uids: &UidSet, refusal: Refusal) -> RunError {
+pub(super) fn throttled(uids: &UidSet, refusal: Refusal) -> RunError {
     remote::Error::Refused { command: format!("UID FETCH {uids}"), refusal }.into()
 }
 
@@ -267,7 +260,12 @@ impl WholeSink<'_, '_> {
     }
 }
 
-fn arrived(wanted: &Wanted, message: &Surveyed, flags: Option<Flags>, date: Option<InternalDate>) -> Arrived {
+pub(super) fn arrived(
+    wanted: &Wanted,
+    message: &Surveyed,
+    flags: Option<Flags>,
+    date: Option<InternalDate>,
+) -> Arrived {
     Arrived {
         epoch: wanted.epoch,
         uid: message.uid,
@@ -275,166 +273,5 @@ fn arrived(wanted: &Wanted, message: &Surveyed, flags: Option<Flags>, date: Opti
         internal_date: date.unwrap_or_else(|| message.internal_date.clone()),
         proves: wanted.prove,
         nameless: None,
-    }
-}
-
-impl Bringing<'_, '_> {
-    /// A large message, in slices that follow each other without a gap; the first one that is
-    /// shorter than asked for is the last. The size that the server told is only a hint.
-    async fn in_slices(&mut self, uid: Uid, size: u64) -> Result<(), RunError> {
-        let read = self.read_slices(uid, size, SLICE_BYTES, true).await?;
-        self.end_of_slices(uid, read.state)
-    }
-
-    /// A message that could not be had otherwise: read in slices once to know its hash, and once
-    /// more to keep it, if it is the same.
-    async fn in_agreeing_slices(&mut self, uid: Uid) -> Result<(), RunError> {
-        let Some(size) = self.messages.get(&uid).map(|message| message.size) else { return Ok(()) };
-        let first = self.read_slices(uid, size, SMALL_SLICE_BYTES, false).await?;
-        if !matches!(first.state, SliceState::Complete) {
-            return self.end_of_slices(uid, first.state);
-        }
-        let second = self.read_slices(uid, size, SMALL_SLICE_BYTES, true).await?;
-        let agrees = first.key == second.key || !matches!(second.state, SliceState::Complete);
-        let why = "the connection is cut when it is fetched whole, and in slices it is another one each time";
-        let state = if agrees { second.state } else { SliceState::Refused(why.to_owned()) };
-        self.end_of_slices(uid, state)
-    }
-
-    /// Reads a message in slices to its end; with `keep` they go into the pipeline, whose message
-    /// is then to be ended or aborted.
-    async fn read_slices(
-        &mut self,
-        uid: Uid,
-        size: u64,
-        slice_bytes: u32,
-        keep: bool,
-    ) -> Result<Slices, RunError> {
-        self.brought.asks(&[UidSet::from_iter([uid])]);
-        let slice = u64::from(slice_bytes);
-        let mut sink = SliceSink {
-            context: self.context,
-            pipeline: Some(&self.context.pipeline).filter(|_| keep),
-            uid,
-            slice_bytes,
-            offset: 0,
-            hasher: blake3::Hasher::new(),
-            state: SliceState::Open,
-            bytes_fetched: &mut *self.bytes_fetched,
-            ended_by: None,
-        };
-        while matches!(sink.state, SliceState::Open) {
-            let start = sink.offset;
-            // One more than the size needs, so that a message that ends where a slice ends is seen to end.
-            let left = (size.saturating_sub(start) / slice + 1).clamp(1, SLICES_AT_A_TIME);
-            let request = |n| {
-                let part = Part::Slice { offset: start + n * slice, length: slice_bytes };
-                FetchRequest { uids: UidSet::from_iter([uid]), part }
-            };
-            let result = self.session.fetch((0..left).map(request).collect(), &mut sink).await;
-            let ended_by = sink.ended_by.take().or_else(|| result.err().map(RunError::from));
-            if let Some(error) = ended_by {
-                self.context.pipeline.abort_slices()?;
-                return Err(error);
-            }
-            if sink.offset == start && matches!(sink.state, SliceState::Open) {
-                // Not one octet more. If something came before, that was all of it.
-                sink.state = if start > 0 { SliceState::Complete } else { SliceState::Absent };
-            } else if sink.offset > MAX_MESSAGE_BYTES {
-                sink.state = SliceState::Refused("it does not end".to_owned());
-            }
-        }
-        let hollow = sink.offset == 0 && size > 0 && matches!(sink.state, SliceState::Complete);
-        let state = if hollow { SliceState::Absent } else { sink.state };
-        Ok(Slices { state, key: MessageKey::from(sink.hasher.finalize()) })
-    }
-
-    fn end_of_slices(&mut self, uid: Uid, state: SliceState) -> Result<(), RunError> {
-        let pipeline = &self.context.pipeline;
-        match (state, self.messages.get(&uid)) {
-            (SliceState::Complete, Some(message)) => {
-                pipeline.end_of_slices(arrived(self.wanted, message, None, None))?;
-                self.brought.delivered.insert(uid);
-            }
-            (SliceState::Refused(why), _) => {
-                pipeline.abort_slices()?;
-                self.brought.refused.push((uid, why));
-            }
-            (SliceState::Absent | SliceState::Open | SliceState::Complete, _) => {
-                pipeline.abort_slices()?;
-                self.brought.absent.insert(uid);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A message read in slices.
-struct Slices {
-    state: SliceState,
-    key: MessageKey,
-}
-
-enum SliceState {
-    Open,
-    Complete,
-    Absent,
-    Refused(String),
-}
-
-struct SliceSink<'a, 'c> {
-    context: &'a Context<'c>,
-    /// Where the slices go, if they are to be kept.
-    pipeline: Option<&'a Pipeline>,
-    uid: Uid,
-    slice_bytes: u32,
-    offset: u64,
-    hasher: blake3::Hasher,
-    state: SliceState,
-    bytes_fetched: &'a mut u64,
-    ended_by: Option<RunError>,
-}
-
-impl FetchSink for SliceSink<'_, '_> {
-    async fn delivered(&mut self, delivery: Delivery) -> ControlFlow<()> {
-        *self.bytes_fetched += delivery.bytes.len() as u64;
-        let expected = matches!(delivery.part, Part::Slice { offset, .. } if offset == self.offset);
-        if delivery.uid != self.uid || !expected || !matches!(self.state, SliceState::Open) {
-            return ControlFlow::Continue(());
-        }
-        let length = delivery.bytes.len();
-        if length > self.slice_bytes as usize {
-            self.state = SliceState::Refused("the server sent more than was asked for".to_owned());
-            return ControlFlow::Continue(());
-        }
-        self.hasher.update(&delivery.bytes);
-        let sent = match self.pipeline {
-            None => Ok(()),
-            Some(pipeline) => match pipeline.room(length).await {
-                Ok(share) => pipeline.slice(delivery.bytes, share),
-                Err(error) => Err(error),
-            },
-        };
-        if let Err(error) = sent.and_then(|()| self.context.may_go_on(*self.bytes_fetched)) {
-            self.ended_by = Some(error);
-            return ControlFlow::Break(());
-        }
-        self.context.progress.message(length as u64);
-        self.offset += length as u64;
-        if length < self.slice_bytes as usize {
-            self.state = SliceState::Complete;
-        }
-        ControlFlow::Continue(())
-    }
-
-    async fn finished(&mut self, request: FetchRequest, refused: Option<Refusal>) -> ControlFlow<()> {
-        if let (Some(refusal), SliceState::Open) = (refused, &self.state) {
-            if is_throttling(&refusal) {
-                self.ended_by = Some(throttled(&request.uids, refusal));
-                return ControlFlow::Break(());
-            }
-            self.state = SliceState::Refused(refusal.to_string());
-        }
-        ControlFlow::Continue(())
     }
 }

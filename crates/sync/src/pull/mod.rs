@@ -23,6 +23,7 @@ mod probe;
 mod prove;
 mod recognise;
 mod revive;
+mod slices;
 
 use std::sync::Arc;
 use std::time::Duration;
