@@ -49,8 +49,16 @@ fn o06_an_account_that_is_renamed_or_removed_keeps_its_mail_and_is_said_to_be_co
         let accounts = status["accounts"].as_array().expect("a list");
         accounts.iter().find(|account| account["account"] == name).cloned().unwrap_or_default()
     };
-    assert_eq!((&of(ACCOUNT)["configured"], &of(ACCOUNT)["messages"]), (&false.into(), &20.into()), "{status}");
-    assert_eq!((&of("renamed")["configured"], &of("renamed")["messages"]), (&true.into(), &20.into()), "{status}");
+    assert_eq!(
+        (&of(ACCOUNT)["configured"], &of(ACCOUNT)["messages"]),
+        (&false.into(), &20.into()),
+        "{status}"
+    );
+    assert_eq!(
+        (&of("renamed")["configured"], &of("renamed")["messages"]),
+        (&true.into(), &20.into()),
+        "{status}"
+    );
     let said = world.run(0, &["status"]);
     let said = String::from_utf8_lossy(&said.stdout);
     assert!(said.contains("no longer configured"), "{said}");

@@ -3,8 +3,8 @@
 //! A disk that is not mounted leaves an empty folder, and a backup that begins anew in it looks like
 //! a good one. An archive put back from an old copy, or another one at the same path, would be
 //! written on as if nothing had happened. So the path's archive id and last commit are kept in the
-//! state directory (systemd's `$STATE_DIRECTORY`, else `$XDG_STATE_HOME/restante`, else
-//! `~/.local/state/restante`) in `archives.json`, and [`judge`] compares them with what is found.
+//! state directory (systemd's `$STATE_DIRECTORY`, else the packages' where it is this user's, else
+//! `$XDG_STATE_HOME/restante`, else `~/.local/state/restante`) in `archives.json`, and [`judge`] compares them with what is found.
 //!
 //! Invariant: an archive is created only where none was ever remembered.
 
@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +26,9 @@ use serde::{Deserialize, Serialize};
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 const FILE: &str = "archives.json";
+
+/// Where packages and units keep the memory. Who runs a command by hand as the service's user shares it.
+const PACKAGED_FOLDER: &str = "/var/lib/restante-state";
 
 /// What is known of the archive at one path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,7 +159,10 @@ impl Memory {
     /// # Errors
     /// When there is no place for it, or it lies where it must not.
     pub(crate) fn open(archive: &Path) -> Result<Self, MemoryError> {
-        Self::find(archive, |name| std::env::var_os(name))
+        let packaged = Path::new(PACKAGED_FOLDER);
+        let is_ours = fs::symlink_metadata(packaged)
+            .is_ok_and(|there| there.is_dir() && there.uid() == rustix::process::geteuid().as_raw());
+        Self::find(archive, is_ours.then_some(packaged), |name| std::env::var_os(name))
     }
 
     #[cfg(test)]
@@ -164,9 +170,16 @@ impl Memory {
         Self { folder: folder.to_owned() }
     }
 
-    fn find(archive: &Path, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, MemoryError> {
+    fn find(
+        archive: &Path,
+        of_the_service: Option<&Path>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, MemoryError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let own = || {
+            if let Some(folder) = of_the_service {
+                return Some(folder.to_owned());
+            }
             let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
             set("XDG_STATE_HOME").map(PathBuf::from).or_else(home).map(|state| state.join("restante"))
         };
@@ -391,7 +404,7 @@ mod tests {
 
     fn memory(state: &Path) -> Memory {
         let state = state.join("state").into_os_string();
-        Memory::find(Path::new("/srv/mail"), |name| (name == "STATE_DIRECTORY").then(|| state.clone()))
+        Memory::find(Path::new("/srv/mail"), None, |name| (name == "STATE_DIRECTORY").then(|| state.clone()))
             .unwrap()
     }
 
@@ -441,7 +454,7 @@ mod tests {
     #[test]
     fn the_memory_never_lies_in_the_archive() {
         let find = |state: &'static str| {
-            Memory::find(Path::new("/srv/mail"), move |name| {
+            Memory::find(Path::new("/srv/mail"), None, move |name| {
                 (name == "STATE_DIRECTORY").then(|| state.into())
             })
         };
@@ -452,10 +465,11 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_that_of_the_unit_then_of_the_user() {
+    fn the_place_is_that_of_the_unit_then_of_the_packages_then_of_the_user() {
         let find = |set: &[(&str, &str)]| {
             let set: Vec<(String, OsString)> = set.iter().map(|&(k, v)| (k.to_owned(), v.into())).collect();
-            Memory::find(Path::new("/a"), |name| {
+            let service = set.iter().any(|(key, _)| key == "packaged").then_some(Path::new("/p"));
+            Memory::find(Path::new("/a"), service, |name| {
                 set.iter().find(|(key, _)| key == name).map(|(_, v)| v.clone())
             })
         };
@@ -465,6 +479,9 @@ mod tests {
             Path::new("/x/restante")
         );
         assert_eq!(find(&[("HOME", "/h"), ("STATE_DIRECTORY", "/s")]).unwrap().folder, Path::new("/s"));
+        let (packaged, home) = (("packaged", ""), ("HOME", "/h"));
+        assert_eq!(find(&[packaged, home]).unwrap().folder, Path::new("/p"));
+        assert_eq!(find(&[packaged, home, ("STATE_DIRECTORY", "/s")]).unwrap().folder, Path::new("/s"));
         assert!(matches!(find(&[("HOME", "")]), Err(MemoryError::Homeless)));
     }
 }
