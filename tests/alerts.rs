@@ -311,6 +311,32 @@ fn o08_a_disk_with_little_room_is_told() {
 }
 
 #[test]
+fn a_verification_that_finds_damage_is_told() {
+    let world = World::new();
+    world.secret("password", RIGHT);
+    world.configure("", "[care]\nschedule = \"0 0 1 1 *\"\nfull_every = \"1d\"\nrate = \"0\"\n");
+    for number in 0..200 {
+        let mail = format!("Subject: {number}\r\n\r\n{}\r\n", number * 7919);
+        let date = InternalDate::from_unix(number, 0);
+        world
+            .store
+            .append("anna", "INBOX", &Flags::default(), &date, mail.as_bytes())
+            .expect("the user exists");
+    }
+    world.program.run(["--run-now"]).expect_code(0);
+    let packs = fs::read_dir(world.path("archive/packs")).expect("the archive has packs").flatten();
+    let pack = packs.map(|pack| pack.path()).next().expect("a pack");
+    let mut bytes = fs::read(&pack).expect("a pack");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&pack, bytes).expect("the test's own folder");
+    let daemon = world.start();
+    let told = world.wait_told(1, "trouble").remove(0);
+    assert_eq!(told["troubles"][0]["kind"], "verification", "{told}");
+    drop(daemon);
+}
+
+#[test]
 fn a_loss_is_told_at_once_and_is_over_when_somebody_has_looked() {
     let world = World::new();
     world.secret("password", RIGHT);
