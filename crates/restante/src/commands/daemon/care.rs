@@ -256,7 +256,7 @@ impl Ward<'_> {
                 );
             }
         }
-        house.announce(&News::Verified { whole, depth, damaged_packs: readings.damaged });
+        house.announce(&News::Verified { whole, depth });
         Ok(())
     }
 }

@@ -4,8 +4,6 @@
 //! them: what happens is [`News`], and each [`Listener`] hears all of it, on the thread on which it
 //! happened. So a listener is quick: it takes down what it wants, and does its work elsewhere.
 
-#![allow(dead_code, reason = "not every listener needs all that is told")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +13,6 @@ use crate::config::Config;
 
 /// Something that has happened.
 #[derive(Debug)]
-#[allow(dead_code, reason = "no listener needs all that there is to know of what happened")]
 pub(super) enum News<'n> {
     /// This configuration is in force: at the start, and after each reload that was right.
     Configured(&'n Arc<Config>),
@@ -58,8 +55,6 @@ pub(super) enum News<'n> {
         whole: bool,
         /// `quick` or `rolling`, as `status` has it.
         depth: &'static str,
-        /// Packs that were damaged when they were read last.
-        damaged_packs: usize,
     },
     /// The daemon ends: what goes on beside the runs ends, too, within seconds.
     Stopping,
