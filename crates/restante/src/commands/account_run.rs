@@ -3,6 +3,8 @@
 //! An account that cannot even be tried (no password) has a run all the same, recorded as failed, so
 //! that `status` shows it. So has one into whose mailbox mail is being restored at the moment.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use archive::{AccountLock, RunId, Writer};
 use sync::{
     Archivist, Clock, Ledger, Outcome, PullLimits, Stop, Surroundings, SystemClock, Totals,
@@ -37,7 +39,8 @@ pub(super) fn run_account(
     let run = tracing::field::Empty;
     let _span = tracing::error_span!("run", account = account.name, run).entered();
     let clock = SystemClock::default();
-    let ledger = try_to_run(screen, config, account, (archivist, &clock, stop)).unwrap_or_else(|why| {
+    let tried = guarded(|| try_to_run(screen, config, account, (archivist, &clock, stop)));
+    let ledger = tried.unwrap_or_else(|why| {
         let ledger = failed(account, &clock, &why);
         let as_recorded = ledger.clone();
         match archivist.with(move |writer| record(writer, &as_recorded)) {
@@ -49,6 +52,15 @@ pub(super) fn run_account(
     });
     run_log::ended(&ledger);
     ledger
+}
+
+/// S10: a fault of ours is this account's failure, recorded and told as any other.
+fn guarded(run: impl FnOnce() -> Result<Ledger, String>) -> Result<Ledger, String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let words = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words");
+        Err(format!("a fault of restante itself ended the run, please report it: {words}"))
+    })
 }
 
 /// The run, or why it could not begin.
@@ -131,6 +143,12 @@ fn fetched(ledger_json: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s10_a_panic_is_a_failed_run_with_its_words() {
+        let why = guarded(|| panic!("nested too deep")).expect_err("it has failed");
+        assert!(why.contains("nested too deep") && why.contains("restante itself"), "{why}");
+    }
 
     #[test]
     fn the_day_s_budget_counts_what_ledgers_say() {
