@@ -2,20 +2,18 @@
 //! `status` knows.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::ops::Deref;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use message::{Flags, InternalDate};
+use restante_tests::ScriptedWorld;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use server::{Behaviour, Store};
-use testkit::{Restante, Scripted};
+use server::Behaviour;
 
 const USER: &str = "anna";
-const PASSWORD: &str = "pass";
 /// Beyond this something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// All packs are due at once, and after that there is no look in this year.
@@ -24,60 +22,43 @@ const AT_ONCE: &str = "schedule = \"0 0 1 1 *\"\nfull_every = \"1d\"\nrate = \"0
 const SLOWLY: &str = "schedule = \"0 0 1 1 *\"\nfull_every = \"1d\"\nrate = \"1B\"\n";
 
 struct World {
-    folder: tempfile::TempDir,
-    program: Restante,
-    server: Scripted,
-    store: Store,
+    scripted: ScriptedWorld,
     manager: UnixDatagram,
+}
+
+impl Deref for World {
+    type Target = ScriptedWorld;
+
+    fn deref(&self) -> &ScriptedWorld {
+        &self.scripted
+    }
 }
 
 impl World {
     /// With mail in the archive already.
     fn new(care: &str) -> Self {
-        let store = Store::new();
-        store.add_user(USER, PASSWORD);
-        let server = Scripted::start(store.clone(), Behaviour::modern());
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let manager = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
+        let scripted = ScriptedWorld::new(&[USER], Behaviour::modern());
+        let manager = UnixDatagram::bind(scripted.path("notify")).expect("a socket");
         manager.set_read_timeout(Some(PATIENCE)).expect("a socket can be told");
-        let program = Restante::new(&folder.path().join("r.toml"), folder.path());
-        let world = Self { program, server, store, manager, folder };
+        let world = Self { scripted, manager };
         world.configure(care);
-        (0..200).for_each(|number| world.deliver(number));
+        (0..200).for_each(|number| world.deliver(USER, "INBOX", number));
         world.program.run(["--run-now"]).expect_code(0);
         world
     }
 
-    fn deliver(&self, number: u32) {
-        let lines: String =
-            (0..40).map(|line| format!("{line} of {number}: {}\r\n", number * 7919 + line)).collect();
-        let bytes = format!("Subject: number {number}\r\n\r\n{lines}");
-        let date = InternalDate::from_unix(0, 0);
-        self.store
-            .append(USER, "INBOX", &Flags::default(), &date, bytes.as_bytes())
-            .expect("the user exists");
-    }
-
     fn configure(&self, care: &str) {
-        let text = format!(
-            "[archive]\npath = \"archive\"\nreserve = \"0\"\n[care]\n{care}[[account]]\nname = \"{USER}\"\n\
-             host = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nuser = \"{USER}\"\npassword = \"{PASSWORD}\"\n\
-             schedule = \"0 0 1 1 *\"\n",
-            self.server.port()
-        );
-        let file = self.folder.path().join("r.toml");
-        fs::write(&file, text).expect("the test's own folder");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("an own file");
+        self.scripted.configure(&format!("[care]\n{care}"), &[USER], "schedule = \"0 0 1 1 *\"\n");
     }
 
     fn start(&self) -> Child {
         let mut command = self.program.command(["daemon"]);
-        command.env("NOTIFY_SOCKET", self.folder.path().join("notify")).env("WATCHDOG_USEC", "30000000");
+        command.env("NOTIFY_SOCKET", self.path("notify")).env("WATCHDOG_USEC", "30000000");
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
     }
 
     fn packs(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.folder.path().join("archive/packs")).expect("there is an archive");
+        let entries = fs::read_dir(self.path("archive/packs")).expect("there is an archive");
         entries.map(|entry| entry.expect("a file").path()).collect()
     }
 

@@ -1,19 +1,16 @@
 //! The daemon, started as systemd starts it: it says when it is ready and how it stands, backs up by
 //! schedule, reads its configuration again, and ends when it is told to.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::ops::Deref;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use message::{Flags, InternalDate};
+use restante_tests::ScriptedWorld;
 use rustix::process::{Pid, Signal, kill_process};
-use server::{Behaviour, Effect, Fault, Store, Trigger};
-use testkit::{Output, Restante, Scripted};
+use server::{Behaviour, Effect, Fault, Trigger};
+use testkit::Output;
 
-const PASSWORD: &str = "pass";
 /// Beyond this something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 const EACH_SECOND: &str = "schedule = \"* * * * * *\"\nspread = \"0s\"\n";
@@ -21,59 +18,30 @@ const EACH_SECOND: &str = "schedule = \"* * * * * *\"\nspread = \"0s\"\n";
 const ONCE: &str = "schedule = \"0 0 1 1 *\"\n";
 
 struct World {
-    folder: tempfile::TempDir,
-    program: Restante,
-    server: Scripted,
-    store: Store,
+    scripted: ScriptedWorld,
     manager: UnixDatagram,
     heard: Vec<String>,
 }
 
+impl Deref for World {
+    type Target = ScriptedWorld;
+
+    fn deref(&self) -> &ScriptedWorld {
+        &self.scripted
+    }
+}
+
 impl World {
     fn new(users: &[&str], behaviour: Behaviour) -> Self {
-        let store = Store::new();
-        users.iter().for_each(|user| store.add_user(user, PASSWORD));
-        let server = Scripted::start(store.clone(), behaviour);
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let manager = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
+        let scripted = ScriptedWorld::new(users, behaviour);
+        let manager = UnixDatagram::bind(scripted.path("notify")).expect("a socket");
         manager.set_read_timeout(Some(Duration::from_millis(100))).expect("a socket can be told");
-        let program = Restante::new(&folder.path().join("r.toml"), folder.path());
-        Self { program, server, store, manager, heard: Vec::new(), folder }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("r.toml")
-    }
-
-    fn write(&self, text: &str) {
-        fs::write(self.file(), text).expect("the test's own folder");
-        fs::set_permissions(self.file(), fs::Permissions::from_mode(0o600)).expect("an own file");
-    }
-
-    /// A configuration with these accounts, each with these lines.
-    fn configure(&self, accounts: &[&str], lines: &str) {
-        let mut text = String::from("[archive]\npath = \"archive\"\nreserve = \"0\"\n");
-        for user in accounts {
-            text += &format!(
-                "[[account]]\nname = \"{user}\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nuser = \"{user}\"\n\
-                 password = \"{PASSWORD}\"\n{lines}",
-                self.server.port()
-            );
-        }
-        self.write(&text);
-    }
-
-    fn deliver(&self, user: &str, number: u32) {
-        let bytes = format!("Subject: {number} for {user}\r\n\r\n{}", "a line\r\n".repeat(50));
-        let date = InternalDate::from_unix(0, 0);
-        self.store
-            .append(user, "INBOX", &Flags::default(), &date, bytes.as_bytes())
-            .expect("the user exists");
+        Self { scripted, manager, heard: Vec::new() }
     }
 
     fn start(&self) -> Child {
         let mut command = self.program.command(["daemon"]);
-        command.env("NOTIFY_SOCKET", self.folder.path().join("notify")).env("WATCHDOG_USEC", "30000000");
+        command.env("NOTIFY_SOCKET", self.path("notify")).env("WATCHDOG_USEC", "30000000");
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
     }
 
@@ -122,13 +90,13 @@ fn end(mut child: Child) -> (ExitStatus, String) {
 #[test]
 fn accounts_run_by_schedule_and_the_service_manager_knows_how_it_stands() {
     let mut world = World::new(&["anna", "ben"], Behaviour::modern());
-    world.configure(&["anna", "ben"], EACH_SECOND);
-    (0..5).for_each(|number| world.deliver("anna", number));
+    world.configure("", &["anna", "ben"], EACH_SECOND);
+    (0..5).for_each(|number| world.deliver("anna", "INBOX", number));
     let child = world.start();
     world.wait_for("READY=1");
     world.wait_for_mail("anna", 5);
-    world.deliver("anna", 5);
-    world.deliver("ben", 0);
+    world.deliver("anna", "INBOX", 5);
+    world.deliver("ben", "INBOX", 0);
     world.wait_for_mail("anna", 6);
     world.wait_for_mail("ben", 1);
     world.wait_for("WATCHDOG=1");
@@ -143,9 +111,9 @@ fn accounts_run_by_schedule_and_the_service_manager_knows_how_it_stands() {
 #[test]
 fn o05_a_broken_configuration_is_told_and_the_old_one_goes_on_until_it_is_mended() {
     let mut world = World::new(&["anna", "ben"], Behaviour::modern());
-    world.configure(&["anna"], EACH_SECOND);
-    world.deliver("anna", 0);
-    world.deliver("ben", 0);
+    world.configure("", &["anna"], EACH_SECOND);
+    world.deliver("anna", "INBOX", 0);
+    world.deliver("ben", "INBOX", 0);
     let child = world.start();
     world.wait_for("READY=1");
     world.wait_for_mail("anna", 1);
@@ -156,15 +124,14 @@ fn o05_a_broken_configuration_is_told_and_the_old_one_goes_on_until_it_is_mended
     world.wait_for("RELOADING=1");
     world.wait_for("READY=1");
     world.wait_for("the configuration is wrong");
-    world.deliver("anna", 1);
+    world.deliver("anna", "INBOX", 1);
     // No command can read the broken file; the archive itself can be read.
-    let archive = world.folder.path().join("archive");
+    let archive = world.path("archive");
     let begun = Instant::now();
     let listed = || {
         let mut command = Command::new(world.program.program());
         command.arg("--archive").arg(&archive).args(["--json", "list", "anna", "INBOX"]);
-        let listed: Output =
-            command.env("HOME", world.folder.path()).output().expect("the program starts").into();
+        let listed: Output = command.env("HOME", world.path("")).output().expect("the program starts").into();
         listed.json()["messages"].as_array().map_or(0, Vec::len)
     };
     while listed() < 2 {
@@ -173,7 +140,7 @@ fn o05_a_broken_configuration_is_told_and_the_old_one_goes_on_until_it_is_mended
     }
 
     world.heard.clear();
-    world.configure(&["anna", "ben"], EACH_SECOND);
+    world.configure("", &["anna", "ben"], EACH_SECOND);
     send(&child, Signal::HUP);
     world.wait_for("RELOADING=1");
     world.wait_for_mail("ben", 1);
@@ -186,12 +153,12 @@ fn o05_a_broken_configuration_is_told_and_the_old_one_goes_on_until_it_is_mended
 #[test]
 fn between_runs_the_archive_is_free_for_others() {
     let mut world = World::new(&["anna"], Behaviour::modern());
-    world.configure(&["anna"], ONCE);
-    world.deliver("anna", 0);
+    world.configure("", &["anna"], ONCE);
+    world.deliver("anna", "INBOX", 0);
     let child = world.start();
     world.wait_for("READY=1");
     world.wait_for_mail("anna", 1);
-    world.deliver("anna", 1);
+    world.deliver("anna", "INBOX", 1);
     let begun = Instant::now();
     // The daemon's own run may be about to end.
     while world.program.run(["--quiet", "--run-now"]).code == Some(75) {
@@ -207,8 +174,8 @@ fn between_runs_the_archive_is_free_for_others() {
 fn d24_a_stop_in_the_middle_of_a_pull_ends_within_seconds_and_loses_nothing() {
     let stuck = Fault::new(Trigger::Body(20), Effect::Silence);
     let mut world = World::new(&["anna"], Behaviour::modern().with_fault(stuck));
-    world.configure(&["anna"], ONCE);
-    (0..60).for_each(|number| world.deliver("anna", number));
+    world.configure("", &["anna"], ONCE);
+    (0..60).for_each(|number| world.deliver("anna", "INBOX", number));
     let child = world.start();
     world.wait_for("running: anna");
     let begun = Instant::now();

@@ -2,61 +2,41 @@
 //! of bad messages floods it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::ops::Deref;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use message::{Flags, InternalDate, UidSet, UidValidity};
+use message::{UidSet, UidValidity};
+use restante_tests::ScriptedWorld;
 use serde_json::Value;
-use server::{Behaviour, Effect, Fault, Store, Trigger};
-use testkit::{Output, Restante, Scripted};
+use server::{Behaviour, Effect, Fault, Trigger};
+use testkit::Output;
 
-const PASSWORD: &str = "pass";
 /// What a server says to forge lines.
 const FORGED: &str = "out of order\u{1b}[2J\u{202e}";
 
 struct World {
-    folder: tempfile::TempDir,
-    program: Restante,
-    /// Serves until it is dropped.
-    _server: Scripted,
-    store: Store,
+    scripted: ScriptedWorld,
+}
+
+impl Deref for World {
+    type Target = ScriptedWorld;
+
+    fn deref(&self) -> &ScriptedWorld {
+        &self.scripted
+    }
 }
 
 impl World {
     fn new(users: &[&str], behaviour: Behaviour) -> Self {
-        let store = Store::new();
-        users.iter().for_each(|user| store.add_user(user, PASSWORD));
-        let server = Scripted::start(store.clone(), behaviour);
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut text = String::from("[archive]\npath = \"archive\"\nreserve = \"0\"\n");
-        for user in users {
-            text += &format!(
-                "[[account]]\nname = \"{user}\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
-                 user = \"{user}\"\npassword = \"{PASSWORD}\"\n",
-                server.port()
-            );
-        }
-        let file = folder.path().join("r.toml");
-        fs::write(&file, text).expect("the test's own folder");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("an own file");
-        let program = Restante::new(&file, folder.path());
-        Self { folder, program, _server: server, store }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        let scripted = ScriptedWorld::new(users, behaviour);
+        scripted.configure("", users, "");
+        Self { scripted }
     }
 
     fn deliver(&self, user: &str, folder: &str, count: u32) {
-        for number in 0..count {
-            let bytes = format!("Subject: {number} for {user}\r\n\r\n{}", "a line\r\n".repeat(20));
-            let date = InternalDate::from_unix(i64::from(number), 0);
-            let flags = Flags::default();
-            self.store.append(user, folder, &flags, &date, bytes.as_bytes()).expect("the user exists");
-        }
+        (0..count).for_each(|number| self.scripted.deliver(user, folder, number));
     }
 
     fn run(&self, code: i32, arguments: &[&str]) -> Output {
@@ -217,7 +197,7 @@ fn the_journal_gets_the_fields_in_capitals_with_priorities_that_fit() {
     let inside = |arguments: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", within]).arg(world.path("journal"));
-        command.args(arguments).env("HOME", world.folder.path()).env("XDG_STATE_HOME", world.path("state"));
+        command.args(arguments).env("HOME", world.path("")).env("XDG_STATE_HOME", world.path("state"));
         command.stdin(Stdio::null()).output()
     };
     if !inside(&["true"]).is_ok_and(|output| output.status.success()) {
@@ -250,6 +230,9 @@ fn the_journal_gets_the_fields_in_capitals_with_priorities_that_fit() {
     let all = entries.iter().flatten();
     assert!(all.clone().any(|(name, value)| name == "SYSLOG_IDENTIFIER" && value == "restante"));
     for (name, value) in all {
-        assert!(!value.contains(['\u{1b}', '\u{202e}']) && !value.contains(PASSWORD), "{name}={value:?}");
+        assert!(
+            !value.contains(['\u{1b}', '\u{202e}']) && !value.contains(ScriptedWorld::PASSWORD),
+            "{name}={value:?}"
+        );
     }
 }

@@ -6,27 +6,31 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use message::{Flags, InternalDate};
+use restante_tests::ScriptedWorld;
 use rustix::process::{Pid, Signal, kill_process};
-use server::{Behaviour, Store};
-use testkit::{Restante, Scripted};
+use server::Behaviour;
 
-const PASSWORD: &str = "pass";
 /// Beyond this something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The first run comes at once, the next in a year.
 const ONCE: &str = "schedule = \"0 0 1 1 *\"\n";
 
 struct World {
-    folder: tempfile::TempDir,
-    program: Restante,
-    server: Scripted,
-    store: Store,
+    scripted: ScriptedWorld,
+}
+
+impl Deref for World {
+    type Target = ScriptedWorld;
+
+    fn deref(&self) -> &ScriptedWorld {
+        &self.scripted
+    }
 }
 
 /// A running daemon, and where it tells its metrics.
@@ -38,45 +42,19 @@ struct Daemon {
 
 impl World {
     fn new(users: &[&str]) -> Self {
-        let store = Store::new();
-        users.iter().for_each(|user| store.add_user(user, PASSWORD));
-        let server = Scripted::start(store.clone(), Behaviour::modern());
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let program = Restante::new(&folder.path().join("r.toml"), folder.path());
-        let world = Self { folder, program, server, store };
+        let world = Self { scripted: ScriptedWorld::new(users, Behaviour::modern()) };
         world.configure(users, "");
         world
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     /// These accounts, each with these lines, and metrics in both ways.
     fn configure(&self, users: &[&str], lines: &str) {
-        let mut text = String::from(
-            "[archive]\npath = \"archive\"\nreserve = \"0\"\n\
-             [metrics]\nlisten = \"127.0.0.1:0\"\ntextfile = \"restante.prom\"\n",
-        );
-        for user in users {
-            text += &format!(
-                "[[account]]\nname = \"{user}\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
-                 user = \"{user}\"\npassword = \"{PASSWORD}\"\n{ONCE}{lines}",
-                self.server.port()
-            );
-        }
-        fs::write(self.path("r.toml"), text).expect("the test's own folder");
-        fs::set_permissions(self.path("r.toml"), fs::Permissions::from_mode(0o600)).expect("an own file");
+        let metrics = "[metrics]\nlisten = \"127.0.0.1:0\"\ntextfile = \"restante.prom\"\n";
+        self.scripted.configure(metrics, users, &format!("{ONCE}{lines}"));
     }
 
     fn deliver(&self, user: &str, count: u32) {
-        for number in 0..count {
-            let bytes = format!("Subject: {number} for {user}\r\n\r\n{}", "a line\r\n".repeat(50));
-            let date = InternalDate::from_unix(0, 0);
-            self.store
-                .append(user, "INBOX", &Flags::default(), &date, bytes.as_bytes())
-                .expect("the user exists");
-        }
+        (0..count).for_each(|number| self.scripted.deliver(user, "INBOX", number));
     }
 
     fn start(&self) -> Daemon {
@@ -201,7 +179,10 @@ fn s15_the_door_is_on_loopback_changes_nothing_and_tells_no_mail() {
     let daemon = world.start();
     assert!(daemon.door.ip().is_loopback());
     let page = daemon.page_with("restante_account_messages{account=\"anna\"} 3");
-    assert!(!page.contains("Subject") && !page.contains("INBOX") && !page.contains(PASSWORD), "{page}");
+    assert!(
+        !page.contains("Subject") && !page.contains("INBOX") && !page.contains(ScriptedWorld::PASSWORD),
+        "{page}"
+    );
     let status = |head: &str| daemon.ask(head).split(' ').nth(1).unwrap_or_default().to_owned();
     for (head, expected) in [
         ("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nstop", "405"),

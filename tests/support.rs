@@ -3,6 +3,7 @@
 
 mod content;
 mod sample;
+mod scripted;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,6 +20,7 @@ use testkit::{Dovecot, Fetched, Imap, Mail, Options, Output, Restante};
 
 pub use content::{Content, Kept};
 pub use sample::{append, corpus, date, mail};
+pub use scripted::ScriptedWorld;
 
 /// The account's name in the configuration.
 pub const ACCOUNT: &str = "work";
