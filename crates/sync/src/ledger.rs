@@ -212,6 +212,29 @@ impl Item {
     }
 }
 
+impl Ledger {
+    /// A run that has brought nothing; it ended in the moment, RFC 3339, in which it began.
+    #[must_use]
+    pub fn failed(account: &str, protocol: &'static str, at: &str) -> Self {
+        Self {
+            account: account.to_owned(),
+            protocol,
+            started: at.to_owned(),
+            finished: at.to_owned(),
+            outcome: Outcome::Failed,
+            suspicious: false,
+            before: None,
+            lost: Vec::new(),
+            warnings: Vec::new(),
+            error: None,
+            ended_by: None,
+            totals: Totals::default(),
+            excluded: Vec::new(),
+            folders: Vec::new(),
+        }
+    }
+}
+
 impl FolderLedger {
     /// A folder of which nothing is known yet.
     #[must_use]

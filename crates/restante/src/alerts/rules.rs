@@ -96,20 +96,10 @@ mod tests {
 
     fn ledger(outcome: Outcome, ended_by: Option<EndedBy>) -> Ledger {
         Ledger {
-            account: "work".into(),
-            protocol: "imap",
-            started: String::new(),
-            finished: String::new(),
             outcome,
-            suspicious: false,
-            before: None,
-            lost: Vec::new(),
-            warnings: Vec::new(),
             error: Some("the server's words".into()),
             ended_by,
-            totals: sync::Totals::default(),
-            excluded: Vec::new(),
-            folders: Vec::new(),
+            ..Ledger::failed("work", "imap", "")
         }
     }
 

@@ -6,10 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use archive::{AccountLock, RunId, Writer};
-use sync::{
-    Archivist, Clock, Ledger, Outcome, PullLimits, Stop, Surroundings, SystemClock, Totals,
-    pull_beside_others,
-};
+use sync::{Archivist, Clock, Ledger, PullLimits, Stop, Surroundings, SystemClock, pull_beside_others};
 
 use super::target::job;
 use crate::config::{Account, Config};
@@ -98,22 +95,7 @@ fn try_to_run(
 /// The ledger of a run that brought nothing.
 pub(super) fn failed(account: &Account, clock: &dyn Clock, error: &str) -> Ledger {
     let at = sync::rfc3339(clock.unix_ms());
-    Ledger {
-        account: account.name.clone(),
-        protocol: account.protocol.word(),
-        started: at.clone(),
-        finished: at,
-        outcome: Outcome::Failed,
-        suspicious: false,
-        before: None,
-        lost: Vec::new(),
-        warnings: Vec::new(),
-        error: Some(error.to_owned()),
-        ended_by: None,
-        totals: Totals::default(),
-        excluded: Vec::new(),
-        folders: Vec::new(),
-    }
+    Ledger { error: Some(error.to_owned()), ..Ledger::failed(&account.name, account.protocol.word(), &at) }
 }
 
 /// Writes a ledger into the archive as a run of its own.

@@ -322,22 +322,7 @@ mod tests {
     #[test]
     fn what_a_run_came_to_decides_when_it_is_tried_again() {
         let account = |outcome, ended_by| {
-            let ledger = Ledger {
-                account: "work".into(),
-                protocol: "imap",
-                started: String::new(),
-                finished: String::new(),
-                outcome,
-                suspicious: false,
-                before: None,
-                lost: Vec::new(),
-                warnings: Vec::new(),
-                error: None,
-                ended_by,
-                totals: sync::Totals::default(),
-                excluded: Vec::new(),
-                folders: Vec::new(),
-            };
+            let ledger = Ledger { outcome, ended_by, ..Ledger::failed("work", "imap", "") };
             self::outcome(&ledger)
         };
         let (ok, partial, failed) = (sync::Outcome::Ok, sync::Outcome::Partial, sync::Outcome::Failed);

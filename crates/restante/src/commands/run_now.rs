@@ -180,22 +180,7 @@ mod tests {
     use super::*;
 
     fn ledger(outcome: Outcome, suspicious: bool) -> Ledger {
-        Ledger {
-            account: "work".into(),
-            protocol: "imap",
-            started: String::new(),
-            finished: String::new(),
-            outcome,
-            suspicious,
-            before: None,
-            lost: Vec::new(),
-            warnings: Vec::new(),
-            error: None,
-            ended_by: None,
-            totals: sync::Totals::default(),
-            excluded: Vec::new(),
-            folders: Vec::new(),
-        }
+        Ledger { outcome, suspicious, ..Ledger::failed("work", "imap", "") }
     }
 
     #[test]

@@ -127,20 +127,11 @@ mod tests {
 
     fn ledger(outcome: Outcome, folders: Vec<FolderLedger>) -> Ledger {
         Ledger {
-            account: "work".into(),
-            protocol: "imap",
-            started: "2026-11-23T08:00:00Z".into(),
             finished: "2026-11-23T08:00:09Z".into(),
             outcome,
-            suspicious: false,
-            before: None,
-            lost: Vec::new(),
-            warnings: Vec::new(),
-            error: None,
-            ended_by: None,
             totals: Totals::of(&folders),
-            excluded: Vec::new(),
             folders,
+            ..Ledger::failed("work", "imap", "2026-11-23T08:00:00Z")
         }
     }
 

@@ -237,22 +237,7 @@ pub fn pull_in(surroundings: Surroundings<'_>, writer: &mut Writer, job: &Job) -
 /// is told there.
 pub fn pull_beside_others(surroundings: Surroundings<'_>, archivist: &Archivist, job: &Job) -> Ledger {
     let clock = surroundings.clock;
-    let mut ledger = Ledger {
-        account: job.account.clone(),
-        protocol: job.protocol.word(),
-        started: rfc3339(clock.unix_ms()),
-        finished: String::new(),
-        outcome: Outcome::Failed,
-        suspicious: false,
-        before: None,
-        lost: Vec::new(),
-        warnings: Vec::new(),
-        error: None,
-        ended_by: None,
-        totals: Totals::default(),
-        excluded: Vec::new(),
-        folders: Vec::new(),
-    };
+    let mut ledger = Ledger::failed(&job.account, job.protocol.word(), &rfc3339(clock.unix_ms()));
     if let Err(error) = run(surroundings, archivist, job, &mut ledger) {
         ledger.outcome = Outcome::Failed;
         ledger.ended_by.get_or_insert(ended_by(&error));
