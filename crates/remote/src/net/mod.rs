@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod deflate;
+pub(crate) mod layer;
 pub(crate) mod meter;
 pub(crate) mod network;
 pub(crate) mod throttle;

@@ -7,16 +7,17 @@
 //! Time that is spent waiting here is no fault of the server's: it is told to the connection's
 //! [`Counters`], and the [`Clock`](super::clock::Clock) leaves it out.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::layer::write_through;
 use super::meter::Counters;
 
 /// What was not used for this long may be made up for, no more.
@@ -152,31 +153,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Throttled<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Throttled<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
+write_through!(Throttled<T>, inner, |_: &Self, octets| octets);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
