@@ -23,6 +23,21 @@ pub struct MailboxSeen {
     pub selectable: bool,
 }
 
+impl MailboxSeen {
+    /// One that can be opened, of which nothing but its name is known.
+    #[must_use]
+    pub fn named(name: MailboxName) -> Self {
+        Self {
+            name,
+            attributes: Vec::new(),
+            special_use: None,
+            subscribed: true,
+            object_id: None,
+            selectable: true,
+        }
+    }
+}
+
 /// Equal when a server could see no difference: the raw bytes of the name count, not its identity.
 impl PartialEq for MailboxSeen {
     fn eq(&self, other: &Self) -> bool {

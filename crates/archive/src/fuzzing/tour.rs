@@ -143,15 +143,7 @@ fn write(place: &Place) -> Option<CommitId> {
 
 fn add(writer: &mut Writer) -> Result<CommitId> {
     let account = writer.account("helper", "pop3")?;
-    let name = MailboxName::from_text("INBOX", None);
-    let seen = MailboxSeen {
-        name,
-        attributes: Vec::new(),
-        special_use: None,
-        subscribed: true,
-        object_id: None,
-        selectable: true,
-    };
+    let seen = MailboxSeen::named(MailboxName::from_text("INBOX", None));
     let run = writer.begin_run(account, 0)?;
     let mut pieces = Vec::new();
     let mut splitter = Splitter::new();

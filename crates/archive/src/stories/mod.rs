@@ -155,12 +155,8 @@ pub(crate) fn flags(text: &str) -> Flags {
 
 pub(crate) fn seen(name: &str) -> MailboxSeen {
     MailboxSeen {
-        name: MailboxName::from_text(name, Some(b'/')),
         attributes: vec!["\\HasNoChildren".to_owned()],
-        special_use: None,
-        subscribed: true,
-        object_id: None,
-        selectable: true,
+        ..MailboxSeen::named(MailboxName::from_text(name, Some(b'/')))
     }
 }
 

@@ -373,15 +373,7 @@ pub(super) mod tests {
         let mut writer = Writer::open(folder.path(), WriterOptions::default()).unwrap();
         let account = writer.account("work", "pop3").unwrap();
         writer.begin_run(account, 0).unwrap();
-        let name = MailboxName::from_text("INBOX", None);
-        let seen = MailboxSeen {
-            name,
-            attributes: Vec::new(),
-            special_use: None,
-            subscribed: true,
-            object_id: None,
-            selectable: true,
-        };
+        let seen = MailboxSeen::named(MailboxName::from_text("INBOX", None));
         let mailbox = writer.mailbox(account, &seen).unwrap();
         let mut splitter = Splitter::new();
         let mut pieces = Vec::new();

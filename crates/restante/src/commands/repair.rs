@@ -208,15 +208,7 @@ mod tests {
         let mut writer = Writer::open(&path, WriterOptions::default()).unwrap();
         let account = writer.account("work", "imap").unwrap();
         writer.begin_run(account, 0).unwrap();
-        let name = message::MailboxName::from_text("INBOX", None);
-        let seen = archive::MailboxSeen {
-            name,
-            attributes: Vec::new(),
-            special_use: None,
-            subscribed: true,
-            object_id: None,
-            selectable: true,
-        };
+        let seen = archive::MailboxSeen::named(message::MailboxName::from_text("INBOX", None));
         let mailbox = writer.mailbox(account, &seen).unwrap();
         let epoch = writer.epoch(mailbox, message::UidValidity::new(1)).unwrap();
         let mut pieces = Vec::new();
