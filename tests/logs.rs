@@ -2,7 +2,6 @@
 //! of bad messages floods it.
 
 use std::fs;
-use std::ops::Deref;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,40 +15,22 @@ use testkit::Output;
 /// What a server says to forge lines.
 const FORGED: &str = "out of order\u{1b}[2J\u{202e}";
 
-struct World {
-    scripted: ScriptedWorld,
+fn world(users: &[&str], behaviour: Behaviour) -> ScriptedWorld {
+    let world = ScriptedWorld::new(users, behaviour);
+    world.configure("", users, "");
+    world
 }
 
-impl Deref for World {
-    type Target = ScriptedWorld;
-
-    fn deref(&self) -> &ScriptedWorld {
-        &self.scripted
-    }
+fn run(world: &ScriptedWorld, code: i32, arguments: &[&str]) -> Output {
+    let output = world.program.run(arguments);
+    output.expect_code(code);
+    output
 }
 
-impl World {
-    fn new(users: &[&str], behaviour: Behaviour) -> Self {
-        let scripted = ScriptedWorld::new(users, behaviour);
-        scripted.configure("", users, "");
-        Self { scripted }
-    }
-
-    fn deliver(&self, user: &str, folder: &str, count: u32) {
-        (0..count).for_each(|number| self.scripted.deliver(user, folder, number));
-    }
-
-    fn run(&self, code: i32, arguments: &[&str]) -> Output {
-        let output = self.program.run(arguments);
-        output.expect_code(code);
-        output
-    }
-
-    /// The lines of a run with a log in JSON.
-    fn log(&self, code: i32) -> Vec<Value> {
-        let output = self.run(code, &["--log-format", "json", "--run-now"]);
-        output.stderr.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
-    }
+/// The lines of a run with a log in JSON.
+fn log(world: &ScriptedWorld, code: i32) -> Vec<Value> {
+    let output = run(world, code, &["--log-format", "json", "--run-now"]);
+    output.stderr.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
 fn message(line: &Value) -> &str {
@@ -60,9 +41,9 @@ fn message(line: &Value) -> &str {
 fn o09_a_hundred_bad_messages_are_one_kind_of_line_with_the_first_few_by_name_and_a_count() {
     let refuse = |uid| Fault::new(Trigger::Body(uid), Effect::No(FORGED.to_owned()));
     let behaviour = (1..=100).fold(Behaviour::modern(), |behaviour, uid| behaviour.with_fault(refuse(uid)));
-    let world = World::new(&["anna"], behaviour);
-    world.deliver("anna", "INBOX", 110);
-    let output = world.run(3, &["--json", "--log-format", "json", "--run-now"]);
+    let world = world(&["anna"], behaviour);
+    world.deliver_many("anna", "INBOX", 110);
+    let output = run(&world, 3, &["--json", "--log-format", "json", "--run-now"]);
     let ledger = output.json()["runs"][0].clone();
     assert_eq!(ledger["folders"][0]["failed"].as_array().map(Vec::len), Some(100), "the ledger names all");
     let lines: Vec<Value> =
@@ -85,10 +66,10 @@ fn o09_a_hundred_bad_messages_are_one_kind_of_line_with_the_first_few_by_name_an
 
 #[test]
 fn every_line_of_a_run_says_of_which_account_and_run_it_is() {
-    let world = World::new(&["anna", "ben"], Behaviour::modern());
-    world.deliver("anna", "INBOX", 3);
-    world.deliver("ben", "INBOX", 2);
-    let lines = world.log(0);
+    let world = world(&["anna", "ben"], Behaviour::modern());
+    world.deliver_many("anna", "INBOX", 3);
+    world.deliver_many("ben", "INBOX", 2);
+    let lines = log(&world, 0);
     for user in ["anna", "ben"] {
         let mine: Vec<&Value> = lines.iter().filter(|line| line["fields"]["account"] == user).collect();
         let fetching = mine.iter().find(|line| message(line).starts_with("fetching")).expect("it fetches");
@@ -97,12 +78,12 @@ fn every_line_of_a_run_says_of_which_account_and_run_it_is() {
         let ended = mine.iter().find(|line| line["fields"]["outcome"] == "ok").expect("it has ended");
         assert_eq!((&ended["fields"]["run"], &ended["level"]), (&number, &"info".into()), "{ended}");
     }
-    let text = world.run(0, &["--verbose", "--run-now"]).stderr;
+    let text = run(&world, 0, &["--verbose", "--run-now"]).stderr;
     let line = text.lines().find(|line| line.contains("folder done")).expect("it is told");
     assert!(line.contains(" folder=INBOX account=anna run="), "{line}");
 
     world.store.add_user("ben", "another");
-    let lines = world.log(3);
+    let lines = log(&world, 3);
     let failed = lines.iter().find(|line| line["fields"]["outcome"] == "failed").expect("it has failed");
     assert_eq!(
         (&failed["level"], &failed["fields"]["account"]),
@@ -110,25 +91,25 @@ fn every_line_of_a_run_says_of_which_account_and_run_it_is() {
         "{failed}"
     );
     assert!(failed["fields"]["run"].is_string(), "a run that came to nothing has a number, too: {failed}");
-    let quiet = world.run(3, &["--quiet", "--run-now"]).stderr;
+    let quiet = run(&world, 3, &["--quiet", "--run-now"]).stderr;
     let failed = quiet.lines().find(|line| line.starts_with("error: failed")).expect("it is told");
     assert!(failed.contains(" account=ben run="), "what is left of the lines says whose they are: {failed}");
 }
 
 #[test]
 fn a_mass_loss_and_new_uids_are_told_with_their_folders() {
-    let world = World::new(&["anna"], Behaviour::modern());
-    world.deliver("anna", "INBOX", 40);
-    world.log(0);
+    let world = world(&["anna"], Behaviour::modern());
+    world.deliver_many("anna", "INBOX", 40);
+    log(&world, 0);
     let validity = UidValidity::new(777_777).expect("not 0");
     world.store.set_validity("anna", "INBOX", validity, false).expect("the folder is there");
-    let lines = world.log(0);
+    let lines = log(&world, 0);
     let told = lines.iter().find(|line| message(line).contains("UIDVALIDITY")).expect("new UIDs are told");
     assert_eq!((&told["fields"]["folder"], &told["fields"]["now"]), (&"INBOX".into(), &"777777".into()));
 
     let gone = UidSet::parse("1:39").expect("a set");
     world.store.expunge("anna", "INBOX", &gone).expect("the folder is there");
-    let lines = world.log(3);
+    let lines = log(&world, 3);
     let loss = lines.iter().find(|line| message(line).contains("mass loss")).expect("the loss is told");
     assert_eq!((&loss["level"], &loss["fields"]["folder"]), (&"error".into(), &"INBOX".into()), "{loss}");
     assert_eq!(loss["fields"]["lost"], "39", "{loss}");
@@ -137,9 +118,9 @@ fn a_mass_loss_and_new_uids_are_told_with_their_folders() {
 
 #[test]
 fn damage_is_told_with_folder_uid_and_the_archive_s_name_of_each_message() {
-    let world = World::new(&["anna"], Behaviour::modern());
-    world.deliver("anna", "INBOX", 4);
-    world.log(0);
+    let world = world(&["anna"], Behaviour::modern());
+    world.deliver_many("anna", "INBOX", 4);
+    log(&world, 0);
     let packs = fs::read_dir(world.path("archive").join("packs")).expect("there are packs");
     for pack in packs.map(|entry| entry.expect("an entry").path()) {
         let mut bytes = fs::read(&pack).expect("a pack");
@@ -149,7 +130,7 @@ fn damage_is_told_with_folder_uid_and_the_archive_s_name_of_each_message() {
         }
         fs::write(&pack, bytes).expect("a pack can be written");
     }
-    let output = world.run(4, &["--log-format", "json", "verify"]);
+    let output = run(&world, 4, &["--log-format", "json", "verify"]);
     let lines: Vec<Value> =
         output.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let hit =
@@ -185,8 +166,8 @@ fn fields(datagram: &[u8]) -> Vec<(String, String)> {
 #[test]
 fn the_journal_gets_the_fields_in_capitals_with_priorities_that_fit() {
     let refuse = Fault::new(Trigger::Body(2), Effect::No(FORGED.to_owned()));
-    let world = World::new(&["anna"], Behaviour::modern().with_fault(refuse));
-    world.deliver("anna", "INBOX", 3);
+    let world = world(&["anna"], Behaviour::modern().with_fault(refuse));
+    world.deliver_many("anna", "INBOX", 3);
     fs::create_dir(world.path("journal")).expect("the test's own folder");
     let journal = UnixDatagram::bind(world.path("journal").join("socket")).expect("a socket");
     journal.set_read_timeout(Some(Duration::from_millis(1))).expect("a socket can be told");

@@ -4,85 +4,55 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use restante_tests::ScriptedWorld;
-use rustix::process::{Pid, Signal, kill_process};
+use restante_tests::{Daemon, PATIENCE, ScriptedWorld};
 use server::Behaviour;
 
-/// Beyond this something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The first run comes at once, the next in a year.
 const ONCE: &str = "schedule = \"0 0 1 1 *\"\n";
 
-struct World {
-    scripted: ScriptedWorld,
+fn world(users: &[&str]) -> ScriptedWorld {
+    let world = ScriptedWorld::new(users, Behaviour::modern());
+    configure(&world, users, "");
+    world
 }
 
-impl Deref for World {
-    type Target = ScriptedWorld;
-
-    fn deref(&self) -> &ScriptedWorld {
-        &self.scripted
-    }
+/// These accounts, each with these lines, and metrics in both ways.
+fn configure(world: &ScriptedWorld, users: &[&str], lines: &str) {
+    let metrics = "[metrics]\nlisten = \"127.0.0.1:0\"\ntextfile = \"restante.prom\"\n";
+    world.configure(metrics, users, &format!("{ONCE}{lines}"));
 }
 
-/// A running daemon, and where it tells its metrics.
-struct Daemon {
-    child: Child,
-    door: SocketAddr,
-    log: std::thread::JoinHandle<String>,
+fn file(world: &ScriptedWorld) -> String {
+    fs::read_to_string(world.path("restante.prom")).unwrap_or_default()
 }
 
-impl World {
-    fn new(users: &[&str]) -> Self {
-        let world = Self { scripted: ScriptedWorld::new(users, Behaviour::modern()) };
-        world.configure(users, "");
-        world
-    }
+/// A running daemon's metrics.
+struct Door(SocketAddr);
 
-    /// These accounts, each with these lines, and metrics in both ways.
-    fn configure(&self, users: &[&str], lines: &str) {
-        let metrics = "[metrics]\nlisten = \"127.0.0.1:0\"\ntextfile = \"restante.prom\"\n";
-        self.scripted.configure(metrics, users, &format!("{ONCE}{lines}"));
-    }
-
-    fn deliver(&self, user: &str, count: u32) {
-        (0..count).for_each(|number| self.scripted.deliver(user, "INBOX", number));
-    }
-
-    fn start(&self) -> Daemon {
-        let mut command = self.program.command(["daemon"]);
-        let mut child =
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
-        let (mut heard, mut door) = (String::new(), None);
-        while door.is_none() {
-            assert!(log.read_line(&mut heard).expect("a log") > 0, "it has ended: {heard}");
-            door = heard.split("http://").nth(1).and_then(|rest| rest.split("/metrics").next()?.parse().ok());
+/// Starts the daemon, and waits until it tells where its metrics are.
+fn start(world: &ScriptedWorld) -> (Daemon, Door) {
+    let daemon = world.start();
+    let begun = Instant::now();
+    loop {
+        let log = daemon.log();
+        let told = log.split("http://").nth(1).and_then(|rest| rest.split_once("/metrics")?.0.parse().ok());
+        if let Some(door) = told {
+            return (daemon, Door(door));
         }
-        let log = std::thread::spawn(move || {
-            // What is not text is no log of ours, and the test sees that something is missing.
-            let _ = log.read_to_string(&mut heard);
-            heard
-        });
-        Daemon { child, door: door.expect("just seen"), log }
-    }
-
-    fn file(&self) -> String {
-        fs::read_to_string(self.path("restante.prom")).unwrap_or_default()
+        assert!(begun.elapsed() < PATIENCE, "no door is told: {log}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-impl Daemon {
+impl Door {
     fn ask(&self, head: &str) -> String {
-        let mut stream = TcpStream::connect(self.door).expect("the door is open");
+        let mut stream = TcpStream::connect(self.0).expect("the door is open");
         stream.write_all(head.as_bytes()).expect("it reads");
         let mut response = String::new();
         stream.read_to_string(&mut response).expect("it answers in UTF-8");
@@ -97,22 +67,6 @@ impl Daemon {
     /// The page, once it says this.
     fn page_with(&self, line: &str) -> String {
         wait_for(line, || self.page())
-    }
-
-    fn end(mut self) -> String {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
-        kill_process(pid, Signal::TERM).expect("it runs");
-        let begun = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
-                break status;
-            }
-            assert!(begun.elapsed() < PATIENCE, "it does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        let log = self.log.join().expect("the log is read");
-        assert!(status.success(), "{status}: {log}");
-        log
     }
 }
 
@@ -136,12 +90,12 @@ fn value(text: &str, sample: &str) -> f64 {
 
 #[test]
 fn metrics_follow_the_daemon_and_what_the_archive_knows_outlives_it() {
-    let world = World::new(&["anna", "ben"]);
-    world.deliver("anna", 5);
-    world.deliver("ben", 2);
-    let daemon = world.start();
-    daemon.page_with("restante_account_messages{account=\"anna\"} 5");
-    let page = daemon.page_with("restante_account_messages{account=\"ben\"} 2");
+    let world = world(&["anna", "ben"]);
+    world.deliver_many("anna", "INBOX", 5);
+    world.deliver_many("ben", "INBOX", 2);
+    let (daemon, door) = start(&world);
+    door.page_with("restante_account_messages{account=\"anna\"} 5");
+    let page = door.page_with("restante_account_messages{account=\"ben\"} 2");
     for (sample, expected) in [
         ("restante_accounts", 2.0),
         ("restante_runs_total{account=\"anna\",outcome=\"ok\"}", 1.0),
@@ -159,11 +113,11 @@ fn metrics_follow_the_daemon_and_what_the_archive_knows_outlives_it() {
     assert!(good > 0.0 && value(&page, "restante_next_run_timestamp_seconds{account=\"anna\"}") > good);
     assert!(value(&page, "restante_archive_disk_free_bytes") > 0.0);
     assert!(value(&page, "restante_archive_pack_bytes") > 0.0);
-    wait_for("restante_account_messages{account=\"ben\"} 2", || world.file());
+    wait_for("restante_account_messages{account=\"ben\"} 2", || file(&world));
     daemon.end();
 
-    let daemon = world.start();
-    let page = daemon.page_with("restante_account_messages{account=\"anna\"} 5");
+    let (daemon, door) = start(&world);
+    let page = door.page_with("restante_account_messages{account=\"anna\"} 5");
     let good = |page: &str| value(page, "restante_last_good_run_timestamp_seconds{account=\"anna\"}");
     assert!(good(&page) > 0.0, "{page}");
     let count = value(&page, "restante_runs_total{account=\"anna\",outcome=\"ok\"}");
@@ -174,16 +128,16 @@ fn metrics_follow_the_daemon_and_what_the_archive_knows_outlives_it() {
 
 #[test]
 fn s15_the_door_is_on_loopback_changes_nothing_and_tells_no_mail() {
-    let world = World::new(&["anna"]);
-    world.deliver("anna", 3);
-    let daemon = world.start();
-    assert!(daemon.door.ip().is_loopback());
-    let page = daemon.page_with("restante_account_messages{account=\"anna\"} 3");
+    let world = world(&["anna"]);
+    world.deliver_many("anna", "INBOX", 3);
+    let (daemon, door) = start(&world);
+    assert!(door.0.ip().is_loopback());
+    let page = door.page_with("restante_account_messages{account=\"anna\"} 3");
     assert!(
         !page.contains("Subject") && !page.contains("INBOX") && !page.contains(ScriptedWorld::PASSWORD),
         "{page}"
     );
-    let status = |head: &str| daemon.ask(head).split(' ').nth(1).unwrap_or_default().to_owned();
+    let status = |head: &str| door.ask(head).split(' ').nth(1).unwrap_or_default().to_owned();
     for (head, expected) in [
         ("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nstop", "405"),
         ("GET /metrics HTTP/1.1\r\nHost: rebound.example\r\n\r\n", "421"),
@@ -202,10 +156,10 @@ fn s15_the_door_is_on_loopback_changes_nothing_and_tells_no_mail() {
 
 #[test]
 fn o10_a_timer_s_runs_leave_their_metrics_in_the_file_with_the_age_of_the_newest_good_run() {
-    let world = World::new(&["anna"]);
-    world.deliver("anna", 4);
+    let world = world(&["anna"]);
+    world.deliver_many("anna", "INBOX", 4);
     world.program.run(["--run-now"]).expect_code(0);
-    let first = world.file();
+    let first = file(&world);
     let good = |text: &str| value(text, "restante_last_good_run_timestamp_seconds{account=\"anna\"}");
     assert!(good(&first) > 0.0, "{first}");
     assert!((value(&first, "restante_account_messages{account=\"anna\"}") - 4.0).abs() < f64::EPSILON);
@@ -214,7 +168,7 @@ fn o10_a_timer_s_runs_leave_their_metrics_in_the_file_with_the_age_of_the_newest
 
     world.store.add_user("anna", "another");
     world.program.run(["--run-now"]).expect_code(1);
-    let second = world.file();
+    let second = file(&world);
     assert!((good(&second) - good(&first)).abs() < f64::EPSILON, "a failed run is no good one:\n{second}");
     assert!(second.contains("restante_last_run_outcome{account=\"anna\",outcome=\"failed\"} 1"), "{second}");
 
@@ -226,14 +180,14 @@ fn o10_a_timer_s_runs_leave_their_metrics_in_the_file_with_the_age_of_the_newest
 
 #[test]
 fn o11_a_run_in_which_nothing_is_wanted_has_failed_and_never_counts_as_good() {
-    let world = World::new(&["anna"]);
-    world.deliver("anna", 4);
-    world.configure(&["anna"], "exclude = [\"*\"]\n");
+    let world = world(&["anna"]);
+    world.deliver_many("anna", "INBOX", 4);
+    configure(&world, &["anna"], "exclude = [\"*\"]\n");
     let output = world.program.run(["--json", "--run-now"]);
     let run = output.expect_code(1).json()["runs"][0].clone();
     assert_eq!((&run["outcome"], &run["excluded"][0]), (&"failed".into(), &"INBOX".into()), "{run}");
     assert!(run["warnings"].to_string().contains("no folder is wanted"), "{run}");
-    let text = world.file();
+    let text = file(&world);
     let good = value(&text, "restante_last_good_run_timestamp_seconds{account=\"anna\"}");
     assert!(good.abs() < f64::EPSILON, "{text}");
     fs::write(world.path("r.toml"), "[archive]\npath = \"archive\"\n").expect("an own file");
@@ -253,12 +207,12 @@ fn names(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn rules_dashboard_and_manual_speak_of_the_metrics_that_there_are() {
-    let world = World::new(&["anna"]);
-    world.deliver("anna", 1);
+    let world = world(&["anna"]);
+    world.deliver_many("anna", "INBOX", 1);
     world.program.run(["--run-now"]).expect_code(0);
     world.program.run(["verify"]).expect_code(0);
-    let daemon = world.start();
-    let page = daemon.page_with("restante_archive_last_verification_whole 1");
+    let (daemon, door) = start(&world);
+    let page = door.page_with("restante_archive_last_verification_whole 1");
     daemon.end();
     let families: BTreeSet<String> = page
         .lines()

@@ -9,6 +9,8 @@ use message::{Flags, InternalDate};
 use server::{Behaviour, Store};
 use testkit::{Restante, Scripted};
 
+use crate::supervised::Daemon;
+
 /// A server of users, and the program, not yet configured.
 pub struct ScriptedWorld {
     /// The program; its configuration is `r.toml` in the test's own folder.
@@ -44,6 +46,12 @@ impl ScriptedWorld {
         self.folder.path().join(name)
     }
 
+    /// Starts the daemon.
+    #[must_use]
+    pub fn start(&self) -> Daemon {
+        Daemon::start(&self.program, self.folder.path())
+    }
+
     /// Configures these sections, and these accounts, each with these lines.
     pub fn configure(&self, sections: &str, users: &[&str], lines: &str) {
         let (port, password) = (self.server.port(), Self::PASSWORD);
@@ -65,6 +73,14 @@ impl ScriptedWorld {
         let file = self.path("r.toml");
         fs::write(&file, text).expect("the test's own folder");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("an own file");
+    }
+
+    /// Puts so many messages into a folder of a user, numbered from 0.
+    ///
+    /// # Panics
+    /// As [`deliver`](Self::deliver).
+    pub fn deliver_many(&self, user: &str, folder: &str, count: u32) {
+        (0..count).for_each(|number| self.deliver(user, folder, number));
     }
 
     /// Puts a message into a folder of a user; the number tells it from others.

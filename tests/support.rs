@@ -4,6 +4,7 @@
 mod content;
 mod sample;
 mod scripted;
+mod supervised;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,6 +22,7 @@ use testkit::{Dovecot, Fetched, Imap, Mail, Options, Output, Restante};
 pub use content::{Content, Kept};
 pub use sample::{append, corpus, date, mail};
 pub use scripted::ScriptedWorld;
+pub use supervised::{Daemon, PATIENCE};
 
 /// The account's name in the configuration.
 pub const ACCOUNT: &str = "work";
