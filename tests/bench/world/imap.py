@@ -36,8 +36,9 @@ class Client:
             untagged.append(line)
 
     def folders(self):
-        """Each mailbox, as it stands in commands."""
-        return [line.split(b' "/" ', 1)[1].strip().decode() for line in self.command('LIST "" *')]
+        """Each mailbox that can be opened, as it stands in commands."""
+        lines = (line for line in self.command('LIST "" *') if b"\\Noselect" not in line)
+        return [line.split(b' "/" ', 1)[1].strip().decode() for line in lines]
 
     def drain(self, folders):
         """Everything of these folders, asked for at once and thrown away as it comes. Gives the octets."""
