@@ -362,6 +362,35 @@ pub struct Totals {
     pub message_bytes: u64,
 }
 
+/// Where the bytes of the packs go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Breakdown {
+    /// Header blocks of messages.
+    pub headers: StreamSizes,
+    /// Texts, and whatever is no decoded attachment.
+    pub texts: StreamSizes,
+    /// Decoded attachments.
+    pub attachments: StreamSizes,
+    /// Names and lengths of the blobs, and the headers of the frames that hold them.
+    pub directory_bytes: u64,
+    /// The journal, commits, seals, and the headers of the packs.
+    pub journal_bytes: u64,
+    /// What lies in pack files and does not count: behind the last commit, or in files that the catalogue
+    /// does not know.
+    pub idle_bytes: u64,
+}
+
+/// The blocks of one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamSizes {
+    /// How many.
+    pub blocks: u64,
+    /// Bytes of their blobs.
+    pub plain_bytes: u64,
+    /// The same as they are stored.
+    pub stored_bytes: u64,
+}
+
 /// How large the archive is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {

@@ -56,8 +56,8 @@ pub use hits::MessageHit;
 pub use identity::{Place, identify, identify_at, init, init_at, is_vacant};
 pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, PackId, RunId};
 pub use info::{
-    AccountInfo, Candidate, Changes, DrillInfo, DrillScope, EpochInfo, Life, MailboxInfo, MailboxLoss,
-    MailboxSeen, Mark, MessageInfo, NewPlacement, PlacementInfo, PopName, Proof, RunInfo, Sizes, Totals,
+    AccountInfo, Breakdown, Candidate, Changes, DrillInfo, DrillScope, EpochInfo, Life, MailboxInfo, MailboxLoss,
+    MailboxSeen, Mark, MessageInfo, NewPlacement, PlacementInfo, PopName, Proof, RunInfo, Sizes, StreamSizes, Totals,
     TroubleInfo, WantedMessage, When,
 };
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};

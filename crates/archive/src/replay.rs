@@ -31,6 +31,7 @@ use crate::journal::codec::{self, JournalError};
 use crate::pack::files::{Header, PackFile, PackFiles};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES};
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
+use crate::pack::writer::StoredBlock;
 use crate::pack::walk::{Event, FoundCommit, FrameAt, Walk};
 
 /// A commit at the very end of the archive that is not whole and does not count. A power cut or a killed
@@ -506,7 +507,10 @@ impl<'r> Replay<'r> {
             match read_frame(reader, frame, &mut self.decoder) {
                 Ok(Content::Block(directory)) => {
                     next = next.max(directory.next_numbers());
-                    self.applier.block(to, pack, frame.offset, &directory)?;
+                    let (offset, header) = (frame.offset, &frame.header);
+                    let (directory_bytes, body_bytes) = (header.meta_length.into(), header.body_length);
+                    let block = StoredBlock { offset, directory_bytes, body_bytes, directory };
+                    self.applier.block(to, pack, &block)?;
                 }
                 Ok(Content::Journal { keys, records }) => {
                     next = next.max(self.journal(to, reader, frame, (&keys, &records))?);

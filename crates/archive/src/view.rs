@@ -16,12 +16,12 @@ use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
 use crate::blocks::{BlobAt, Shelves};
 use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
-use crate::catalogue::{as_of, changes, damaged, loss, names, wanted};
+use crate::catalogue::{as_of, changes, damaged, ledgers, loss, names, sizes, wanted};
 use crate::error::{Error, Result};
 use crate::hits::{MessageHit, tell_hits};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
-    AccountInfo, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss, MessageInfo,
+    AccountInfo, Breakdown, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss, MessageInfo,
     PlacementInfo, PopName, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
 };
 
@@ -105,6 +105,24 @@ impl View<'_> {
     /// As [`accounts`](Self::accounts).
     pub fn run_as_of(&self, account: AccountId, unix_ms: i64) -> Result<Option<RunId>> {
         query::run_as_of(self.shelves.catalogue, account, unix_ms)
+    }
+
+    /// When the newest run of an account ended that was whole and not suspicious, in milliseconds since
+    /// 1970.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn last_good_run(&self, account: AccountId) -> Result<Option<i64>> {
+        ledgers::last_good_run(self.shelves.catalogue, account)
+    }
+
+    /// How many messages came and how many vanished, as the ledgers say of all runs of an account that began
+    /// at this time or later. Costs by run, and reads no ledger.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn came_and_went(&self, account: AccountId, since_ms: i64) -> Result<(u64, u64)> {
+        ledgers::came_and_went(self.shelves.catalogue, account, since_ms)
     }
 
     /// Runs of an account that a person should look at and nobody has acknowledged, newest first.
@@ -488,6 +506,21 @@ impl View<'_> {
         })
     }
 
+    /// Where the bytes of the packs go. Costs by block, and reads no pack.
+    ///
+    /// # Errors
+    /// As [`accounts`](Self::accounts).
+    pub fn breakdown(&self) -> Result<Breakdown> {
+        let counted: u64 = query::packs(self.shelves.catalogue)?.iter().map(|(_, length)| length).sum();
+        let there: u64 = self.shelves.files.packs().iter().map(|pack| pack.length).sum();
+        let blocks = sizes::blocks(self.shelves.catalogue)?;
+        let streams = [blocks.headers, blocks.texts, blocks.attachments];
+        let stored = streams.iter().map(|stream| stream.stored_bytes).sum::<u64>() + blocks.directory_bytes;
+        // Where damage has taken packs, the catalogue counts more than is there.
+        let (journal_bytes, idle_bytes) = (counted.saturating_sub(stored), there.saturating_sub(counted));
+        Ok(Breakdown { journal_bytes, idle_bytes, ..blocks })
+    }
+
     /// Files among the packs that are none of this archive's, or doubles (D13).
     #[must_use]
     pub fn foreign_files(&self) -> &[String] {
@@ -581,7 +614,7 @@ fn header_block(shelves: &Shelves<'_>, row: &MessageRow) -> Result<Option<BlobRe
     Ok((is_whole && !goes_on).then_some(header))
 }
 
-/// A blob by its name. The catalogue knows eight bytes of it; the block's directory has the rest.
+/// A blob by its name. The catalogue knows its first bytes; the block's directory has the rest.
 pub(crate) fn find_blob(shelves: &Shelves<'_>, name: &BlobName) -> Result<Option<BlobAt>> {
     for number in query::blobs_like(shelves.catalogue, name.as_bytes())? {
         match shelves.find(number) {

@@ -268,6 +268,12 @@ impl Writer {
         &self.catalogue
     }
 
+    /// The same, for a test that watches it.
+    #[cfg(test)]
+    pub(crate) fn catalogue_mut(&mut self) -> &mut Connection {
+        &mut self.catalogue
+    }
+
     pub(crate) fn files(&self) -> &PackFiles {
         &self.files
     }
@@ -720,7 +726,7 @@ impl Writer {
             self.files.note(PackFile { name, pack, sequence, length: end, header: Header::Unread });
             let number = self.applier.pack(&self.catalogue, pack, end, sealed)?;
             for block in blocks {
-                self.applier.block(&self.catalogue, number, block.offset, &block.directory)?;
+                self.applier.block(&self.catalogue, number, &block)?;
             }
             self.applier.commit(&self.catalogue, commit, (pack, end), self.next)?;
             self.last = commit;

@@ -106,7 +106,11 @@ pub(crate) enum Command {
     /// Practise a restore: give mail back to an embedded server, and prove it byte for byte
     Drill(Drill),
     /// Show per account the last and the next run, and how large the archive is
-    Status,
+    Status {
+        /// Also tell where the archive's bytes go
+        #[arg(long)]
+        sizes: bool,
+    },
     /// Say that you have looked at the suspicious runs of an account; status shows them until then
     Ack {
         /// The account
@@ -383,7 +387,7 @@ mod tests {
     fn global_options_stand_before_or_after_the_command() {
         for line in ["--json --config a.toml status", "status --json --config a.toml"] {
             let (global, command) = read(line).unwrap();
-            assert!(global.json && matches!(command, Command::Status));
+            assert!(global.json && matches!(command, Command::Status { sizes: false }));
             assert_eq!(global.config, Some(PathBuf::from("a.toml")));
         }
     }

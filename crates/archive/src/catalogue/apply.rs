@@ -13,14 +13,14 @@ use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::history::clear_lost_mailbox;
-use super::{damaged, names};
-use crate::block::Directory;
+use super::{damaged, ledgers, names, schema};
 use crate::error::Result;
 use crate::frame::NextNumbers;
 use crate::ids::{BlobNumber, CommitId, EpochId, MessageNumber, PackId, RunId};
 use crate::info::{DrillScope, MailboxSeen, Proof};
 use crate::journal::codec::canonical;
 use crate::journal::record::{MessageRecord, Placed, Record};
+use crate::pack::writer::StoredBlock;
 use crate::wire::{put_signed, put_varint};
 
 /// Epoch and UID as one number.
@@ -40,11 +40,15 @@ pub(crate) fn unplace(place: i64) -> Option<(EpochId, Uid)> {
     Some((EpochId(epoch), Uid::new(uid)?))
 }
 
-/// The first eight bytes of a hash, as SQLite's signed integer.
+/// Of a hash an index has so many bytes: enough that among many millions hardly two are alike, and what is
+/// found by them is compared in full.
+pub(crate) const PREFIX_BYTES: usize = 4;
+
+/// The first bytes of a hash as a signed integer, which SQLite keeps in as many bytes.
 pub(crate) fn prefix(hash: &[u8; 32]) -> i64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&hash[..8]);
-    i64::from_be_bytes(bytes)
+    let mut bytes = [0; PREFIX_BYTES];
+    bytes.copy_from_slice(&hash[..PREFIX_BYTES]);
+    i32::from_be_bytes(bytes).into()
 }
 
 /// Numbers as SQLite has them. None that is handed out reaches 2^63.
@@ -81,6 +85,66 @@ pub(crate) struct Applier {
     message_bytes: i64,
     /// Places whose message no record defines.
     pub(crate) dangling: BTreeSet<i64>,
+    newest: Newest,
+}
+
+/// What saves most of the questions. Numbers ascend, so what has one that is higher than all others is new;
+/// a message is mostly placed right after it was recorded; and mostly nothing is in trouble.
+#[derive(Debug, Default)]
+struct Newest {
+    blob: Option<i64>,
+    message: Option<i64>,
+    /// The message that was recorded last, when it was new then, and its size.
+    recorded: Option<(i64, i64)>,
+    /// Whether that one lies nowhere yet.
+    is_unplaced: bool,
+    /// Whether any place may be in trouble.
+    has_troubles: Option<bool>,
+    /// Whether names of blobs are put aside until the catalogue is finished.
+    names_wait: Option<bool>,
+}
+
+impl Newest {
+    /// Whether a blob has a number above all others.
+    fn is_new_blob(&mut self, to: &Connection, number: i64) -> Result<bool> {
+        is_above(&mut self.blob, number, || highest(to, "SELECT ifnull(max(number), 0) FROM blobs"))
+    }
+
+    /// Whether a message has a number above all others.
+    fn is_new_message(&mut self, to: &Connection, number: i64) -> Result<bool> {
+        is_above(&mut self.message, number, || highest(to, "SELECT ifnull(max(number), 0) FROM messages"))
+    }
+
+    fn has_troubles(&mut self, to: &Connection) -> Result<bool> {
+        ask_once(&mut self.has_troubles, || exists(to, "SELECT 1 FROM troubles LIMIT 1"))
+    }
+
+    fn names_wait(&mut self, to: &Connection) -> Result<bool> {
+        ask_once(&mut self.names_wait, || exists(to, schema::IS_BEING_MADE))
+    }
+}
+
+fn is_above(highest: &mut Option<i64>, number: i64, ask: impl FnOnce() -> Result<i64>) -> Result<bool> {
+    let known = ask_once(highest, ask)?;
+    if number > known {
+        *highest = Some(number);
+    }
+    Ok(number > known)
+}
+
+fn ask_once<T: Copy>(known: &mut Option<T>, ask: impl FnOnce() -> Result<T>) -> Result<T> {
+    match *known {
+        Some(known) => Ok(known),
+        None => Ok(*known.insert(ask()?)),
+    }
+}
+
+fn highest(from: &Connection, select: &str) -> Result<i64> {
+    Ok(from.query_row(select, [], |row| row.get(0))?)
+}
+
+fn exists(from: &Connection, select: &str) -> Result<bool> {
+    Ok(from.prepare(select)?.exists([])?)
 }
 
 impl Applier {
@@ -93,23 +157,36 @@ impl Applier {
         Ok(insert.query_row(params![pack.0, sql(length), sealed], |row| row.get(0))?)
     }
 
-    /// A block at `start` of a pack. A blob that is elsewhere already has moved here.
+    /// A block of a pack. A blob that is elsewhere already has moved here.
     pub(crate) fn block(
         &mut self,
         to: &Connection,
         pack: i64,
-        start: u64,
-        directory: &Directory,
+        stored: &StoredBlock,
     ) -> Result<()> {
-        to.prepare_cached("INSERT INTO blocks (pack, start) VALUES (?1, ?2)")?.execute((pack, sql(start)))?;
+        let StoredBlock { offset, directory_bytes, body_bytes, directory } = stored;
+        let plain_bytes: u64 = directory.blobs.iter().map(|blob| u64::from(blob.length)).sum();
+        to.prepare_cached(
+            "INSERT INTO blocks (pack, start, stream, directory, stored, plain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            pack,
+            sql(*offset),
+            directory.stream as u8,
+            sql(*directory_bytes),
+            sql(*body_bytes),
+            sql(plain_bytes),
+        ))?;
         let block = to.last_insert_rowid();
-        let mut insert =
-            to.prepare_cached("INSERT OR IGNORE INTO blobs (number, block, slot) VALUES (?1, ?2, ?3)")?;
-        let mut name =
-            to.prepare_cached("INSERT OR IGNORE INTO blob_names (prefix, blob) VALUES (?1, ?2)")?;
+        let mut insert = to.prepare_cached("INSERT INTO blobs (number, block, slot) VALUES (?1, ?2, ?3)")?;
+        let mut name = to.prepare_cached(match self.newest.names_wait(to)? {
+            true => schema::PUT_NAME_ASIDE,
+            false => "INSERT OR IGNORE INTO blob_names (prefix, blob) VALUES (?1, ?2)",
+        })?;
         for (slot, blob) in directory.blobs.iter().enumerate() {
             let number = sql(blob.number.0);
-            if insert.execute((number, block, slot as i64))? == 1 {
+            if self.newest.is_new_blob(to, number)? || !is_blob_known(to, number)? {
+                insert.execute((number, block, slot as i64))?;
                 name.execute((prefix(blob.name.as_bytes()), number))?;
                 self.blobs += 1;
                 self.blob_bytes += i64::from(blob.length);
@@ -137,14 +214,12 @@ impl Applier {
             }
             Record::RunBegin { run, account, started_ms } => {
                 nameless_account(to, account.0)?;
-                to.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, NULL, NULL, NULL)")?
+                to.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, NULL, NULL, 0, 0, 0)")?
                     .execute((run.0, account.0, started_ms))?;
+                ledgers::forget(to, *run)?;
             }
             Record::RunEnd { run, finished_ms, outcome, ledger } => {
-                to.prepare_cached(
-                    "UPDATE runs SET finished_ms = ?2, outcome = ?3, ledger = ?4 WHERE id = ?1",
-                )?
-                .execute((run.0, finished_ms, outcome, ledger))?;
+                ledgers::end_run(to, *run, *finished_ms, (outcome, ledger))?;
             }
             Record::Mailbox { mailbox, account, seen } => self.mailbox(to, mailbox.0, account.0, seen)?,
             Record::MailboxGone { run, mailbox } => {
@@ -223,6 +298,7 @@ impl Applier {
                      SET reason = ?2, attempts = attempts + (last_run <> ?3), last_run = ?3",
                 )?
                 .execute((place(*epoch, uid.get()), reason, run.0))?;
+                self.newest.has_troubles = Some(true);
             }
             Record::Alarm { run, account } => {
                 to.prepare_cached("INSERT OR REPLACE INTO alarms VALUES (?1, ?2, 0)")?
@@ -332,17 +408,21 @@ impl Applier {
     fn message(&mut self, to: &Connection, message: &MessageRecord) -> Result<()> {
         let recipe = encode_recipe(&message.blobs, &message.steps);
         let (number, key) = (sql(message.number.0), message.key.as_bytes());
-        let known = to
-            .prepare_cached("UPDATE messages SET recipe = ?2 WHERE number = ?1")?
-            .execute((number, &recipe))?;
-        if known == 1 {
-            return damaged::found_message(to, message.number);
+        if !self.newest.is_new_message(to, number)? {
+            let known = to
+                .prepare_cached("UPDATE messages SET recipe = ?2 WHERE number = ?1")?
+                .execute((number, &recipe))?;
+            if known == 1 {
+                return damaged::found_message(to, message.number);
+            }
         }
+        self.newest.recorded = Some((number, sql(message.size)));
+        self.newest.is_unplaced = true;
         to.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
             params![
                 number,
                 prefix(key),
-                &key[8..],
+                &key[PREFIX_BYTES..],
                 sql(message.size),
                 message.date,
                 message.subject,
@@ -358,22 +438,35 @@ impl Applier {
     fn placed(&mut self, to: &Connection, run: RunId, epoch: EpochId, placed: &Placed) -> Result<()> {
         let number = sql(placed.message.0);
         let at = place(epoch, placed.uid.get());
-        let Some(size) = size_of(to, placed.message)? else {
+        let recorded = self.newest.recorded.filter(|(recorded, _)| *recorded == number);
+        let size = match recorded {
+            Some((_, size)) => Some(size),
+            None => size_of(to, placed.message)?,
+        };
+        let Some(size) = size else {
             if self.dangling.len() < DANGLING_KEPT {
                 self.dangling.insert(at);
             }
             return Ok(());
         };
         self.dangling.remove(&at);
-        self.put_aside(to, run, epoch, at)?;
         let (date, zone, raw) = date_columns(&placed.date);
         let flags = self.flag_set(to, &placed.flags)?;
-        to.prepare_cached("INSERT INTO placements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL)")?
-            .execute(params![at, number, date, zone, raw, flags, placed.proof == Proof::Header, run.0])?;
+        let mut insert = to.prepare_cached(
+            "INSERT OR IGNORE INTO placements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL)",
+        )?;
+        let row = params![at, number, date, zone, raw, flags, placed.proof == Proof::Header, run.0];
+        if insert.execute(row)? == 0 {
+            self.put_aside(to, run, epoch, at)?;
+            insert.execute(row)?;
+        }
         let live = self.live.entry(epoch).or_default();
         *live = (live.0 + 1, live.1 + size);
-        self.note_whereabouts(to, epoch, at, (number, size))?;
-        to.prepare_cached("DELETE FROM troubles WHERE place = ?1")?.execute([at])?;
+        let lies_nowhere = recorded.is_some() && std::mem::take(&mut self.newest.is_unplaced);
+        self.note_whereabouts(to, epoch, at, (number, size), lies_nowhere)?;
+        if self.newest.has_troubles(to)? {
+            to.prepare_cached("DELETE FROM troubles WHERE place = ?1")?.execute([at])?;
+        }
         Ok(())
     }
 
@@ -541,6 +634,10 @@ fn lost_mailbox(to: &Connection) -> Result<()> {
     Ok(())
 }
 
+fn is_blob_known(to: &Connection, number: i64) -> Result<bool> {
+    Ok(to.prepare_cached("SELECT 1 FROM blobs WHERE number = ?1")?.exists([number])?)
+}
+
 pub(super) fn size_of(to: &Connection, message: MessageNumber) -> Result<Option<i64>> {
     let mut select = to.prepare_cached("SELECT size FROM messages WHERE number = ?1")?;
     Ok(select.query_row([sql(message.0)], |row| row.get(0)).optional()?)
@@ -558,6 +655,6 @@ pub(super) fn date_columns(date: &InternalDate) -> (Option<i64>, Option<i16>, Op
 pub(crate) fn message_number(from: &Connection, key: &MessageKey) -> Result<Option<MessageNumber>> {
     let mut select = from.prepare_cached("SELECT number FROM messages WHERE prefix = ?1 AND rest = ?2")?;
     let number: Option<i64> =
-        select.query_row((prefix(key.as_bytes()), &key.as_bytes()[8..]), |row| row.get(0)).optional()?;
+        select.query_row((prefix(key.as_bytes()), &key.as_bytes()[PREFIX_BYTES..]), |row| row.get(0)).optional()?;
     Ok(number.map(|number| MessageNumber(number.cast_unsigned())))
 }

@@ -77,7 +77,7 @@ pub(crate) fn is_blob_lost(from: &Connection, blob: BlobNumber) -> Result<bool> 
     Ok(select.exists([sql(blob.0)])?)
 }
 
-/// Lost blobs whose names begin with the same eight bytes.
+/// Lost blobs whose names begin with the same bytes.
 pub(crate) fn blobs_like(from: &Connection, name: &[u8; 32]) -> Result<Vec<BlobNumber>> {
     let mut select = from.prepare_cached(
         "SELECT l.number FROM blob_names n JOIN lost_blobs l ON l.number = n.blob WHERE n.prefix = ?1",

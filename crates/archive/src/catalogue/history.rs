@@ -109,7 +109,7 @@ impl Applier {
                     header_only,
                 ))?;
             }
-            self.note_whereabouts(to, epoch, at, (message, size))?;
+            self.note_whereabouts(to, epoch, at, (message, size), false)?;
         }
         for (run, flags) in &history.flags_until {
             let flags = self.flag_set(to, flags)?;
@@ -139,16 +139,19 @@ impl Applier {
         Ok(())
     }
 
-    /// Notes that the epoch's account has or had a message, of this number and size.
+    /// Notes that the epoch's account has or had a message, of this number and size. `lies_nowhere`: it is
+    /// known that the message lay nowhere before.
     pub(super) fn note_whereabouts(
         &mut self,
         to: &Connection,
         epoch: EpochId,
         at: i64,
         (message, size): (i64, i64),
+        lies_nowhere: bool,
     ) -> Result<()> {
         let account = self.account_of(to, epoch)?;
-        self.enter_whereabouts(to, account, (message, size), at)
+        let known = !lies_nowhere && is_known(to, account, message)?;
+        self.enter_whereabouts(to, account, (message, size), at, known)
     }
 
     fn enter_whereabouts(
@@ -157,8 +160,8 @@ impl Applier {
         account: u32,
         (message, size): (i64, i64),
         at: i64,
+        known: bool,
     ) -> Result<()> {
-        let known = is_known(to, account, message)?;
         to.prepare_cached("INSERT OR IGNORE INTO whereabouts VALUES (?1, ?2, ?3)")?
             .execute((account, message, at))?;
         if !known {
@@ -198,7 +201,8 @@ impl Applier {
             .collect::<Result<Vec<(i64, i64, i64)>, _>>()?;
         for (message, size, at) in moved {
             self.leave_whereabouts(to, before, message, at)?;
-            self.enter_whereabouts(to, account, (message, size), at)?;
+            let known = is_known(to, account, message)?;
+            self.enter_whereabouts(to, account, (message, size), at, known)?;
         }
         Ok(())
     }

@@ -6,11 +6,13 @@
 //! the packs do not know) means that it is made anew (D14).
 //!
 //! * [`schema`]: the tables.
+//! * [`sizes`]: what the blocks weigh.
 //! * [`apply`]: the one function by which anything gets in, live or in a replay.
 //! * [`query`]: what can be asked.
 //! * [`as_of`]: the mailboxes that an account had.
 //! * [`history`]: all that is known of a UID, asked and restated.
 //! * [`changes`]: what runs brought and took, and the life of a message.
+//! * [`ledgers`]: what runs said of themselves.
 //! * [`names`]: what messages of POP3 maildrops were known by.
 //! * [`wanted`]: what a folder held, to be given back.
 //! * [`damaged`]: what cannot be given back, and what damage is known.
@@ -37,14 +39,22 @@ pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod damaged;
 pub(crate) mod history;
+pub(crate) mod ledgers;
 pub(crate) mod loss;
 pub(crate) mod names;
 pub(crate) mod query;
 pub(crate) mod schema;
+pub(crate) mod sizes;
 pub(crate) mod wanted;
 
 /// How long a statement waits for another process before it gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pages of a catalogue that are kept in memory.
+const CACHE_KIB: i64 = 8_192;
+
+/// The same while one is made, and what is sorted at a time.
+const MAKING_CACHE_KIB: i64 = 32_768;
 
 /// Prepared statements kept per connection; there are fewer.
 const STATEMENTS: usize = 96;
@@ -121,15 +131,21 @@ pub(crate) fn open_for_making(path: Option<&Path>, archive: ArchiveId) -> Result
     set(&connection, "journal_mode", "memory")?;
     set(&connection, "synchronous", "off")?;
     set(&connection, "locking_mode", "exclusive")?;
+    // What is sorted may be more than memory; files are made only when it is.
+    set(&connection, "temp_store", "file")?;
+    set(&connection, "cache_size", -MAKING_CACHE_KIB)?;
     create_tables(&connection, archive)?;
-    // Needed while rows are applied; the others are made when all rows are there.
+    connection.execute_batch(schema::ASIDE_SQL)?;
     Ok(connection)
 }
 
 /// Adds the indexes to a catalogue that has been made anew.
 pub(crate) fn finish(connection: &Connection) -> Result<()> {
-    connection.execute_batch(schema::INDEXES_SQL)?;
-    Ok(())
+    connection.execute_batch(&format!("BEGIN; {} {} COMMIT;", schema::TAKE_NAMES_SQL, schema::INDEXES_SQL))?;
+    connection.execute_batch(schema::NAMES_TAKEN_SQL)?;
+    // From now on as any other that is read.
+    set(connection, "temp_store", "memory")?;
+    set(connection, "cache_size", -CACHE_KIB)
 }
 
 /// Opens a catalogue for reading, beside a writer or on a medium that cannot be written.
@@ -163,7 +179,7 @@ fn prepare(connection: &Connection) -> Result<()> {
     // D7: reading commands need no byte of new space.
     set(connection, "temp_store", "memory")?;
     // Negative: in KiB.
-    set(connection, "cache_size", -8_192)
+    set(connection, "cache_size", -CACHE_KIB)
 }
 
 fn set(connection: &Connection, pragma: &str, value: impl rusqlite::ToSql) -> Result<()> {

@@ -9,10 +9,11 @@ use std::ops::{ControlFlow, RangeInclusive};
 
 use message::fields::Fields;
 use message::{Flags, InternalDate, MailboxName, MessageKey, ModSeq, NameEncoding, Uid, UidSet, UidValidity};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::apply::{place, places, prefix, sql, unplace};
-use super::names;
+use super::apply::{PREFIX_BYTES, place, places, prefix, sql, unplace};
+use super::{ledgers, names};
 use crate::error::{Error, Result};
 use crate::frame::limit;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, PackId, RunId};
@@ -47,21 +48,24 @@ fn account_of_row(row: &Row<'_>) -> rusqlite::Result<AccountInfo> {
 }
 
 const RUN_COLUMNS: &str = "id, r.account, started_ms, finished_ms, outcome, ledger";
+const RUNS: &str = "runs r LEFT JOIN ledgers l ON l.run = r.id";
 
 fn run_of_row(row: &Row<'_>) -> rusqlite::Result<RunInfo> {
+    let ledger = row.get_ref(5)?.as_blob_or_null()?;
+    let unreadable = || rusqlite::Error::FromSqlConversionFailure(5, Type::Blob, "not a ledger".into());
     Ok(RunInfo {
         id: RunId(row.get(0)?),
         account: AccountId(row.get(1)?),
         started_ms: row.get(2)?,
         finished_ms: row.get(3)?,
         outcome: row.get(4)?,
-        ledger_json: row.get(5)?,
+        ledger_json: ledger.map(|packed| ledgers::unpack(packed).ok_or_else(unreadable)).transpose()?,
     })
 }
 
 pub(crate) fn runs(from: &Connection, account: AccountId, limit: usize) -> Result<Vec<RunInfo>> {
     let mut select = from.prepare_cached(&format!(
-        "SELECT {RUN_COLUMNS} FROM runs r WHERE account = ?1 ORDER BY id DESC LIMIT ?2"
+        "SELECT {RUN_COLUMNS} FROM {RUNS} WHERE account = ?1 ORDER BY id DESC LIMIT ?2"
     ))?;
     let rows = select.query_map((account.0, i64::try_from(limit).unwrap_or(i64::MAX)), run_of_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -69,7 +73,7 @@ pub(crate) fn runs(from: &Connection, account: AccountId, limit: usize) -> Resul
 
 pub(crate) fn alarms(from: &Connection, account: AccountId) -> Result<Vec<RunInfo>> {
     let mut select = from.prepare_cached(&format!(
-        "SELECT {RUN_COLUMNS} FROM alarms a JOIN runs r ON r.id = a.run
+        "SELECT {RUN_COLUMNS} FROM alarms a JOIN {RUNS} ON r.id = a.run
          WHERE a.account = ?1 AND a.acknowledged = 0 ORDER BY id DESC"
     ))?;
     Ok(select.query_map([account.0], run_of_row)?.collect::<Result<_, _>>()?)
@@ -106,7 +110,7 @@ pub(crate) fn last_drill(from: &Connection, account: AccountId) -> Result<Option
 }
 
 pub(crate) fn run(from: &Connection, run: RunId) -> Result<Option<RunInfo>> {
-    let mut select = from.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs r WHERE id = ?1"))?;
+    let mut select = from.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM {RUNS} WHERE id = ?1"))?;
     Ok(select.query_row([run.0], run_of_row).optional()?)
 }
 
@@ -643,10 +647,10 @@ fn message_of_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
 
 /// A message's key from its two columns.
 pub(super) fn key_of_row(row: &Row<'_>, column: usize) -> rusqlite::Result<MessageKey> {
-    let (prefix, rest): (i64, [u8; 24]) = (row.get(column)?, row.get(column + 1)?);
+    let (prefix, rest): (i32, [u8; 32 - PREFIX_BYTES]) = (row.get(column)?, row.get(column + 1)?);
     let mut key = [0; 32];
-    key[..8].copy_from_slice(&prefix.to_be_bytes());
-    key[8..].copy_from_slice(&rest);
+    key[..PREFIX_BYTES].copy_from_slice(&prefix.to_be_bytes());
+    key[PREFIX_BYTES..].copy_from_slice(&rest);
     Ok(MessageKey::from_bytes(key))
 }
 
@@ -659,7 +663,7 @@ pub(crate) fn message_row(from: &Connection, number: MessageNumber) -> Result<Op
 pub(crate) fn message_by_key(from: &Connection, key: &MessageKey) -> Result<Option<MessageRow>> {
     let mut select = from
         .prepare_cached(&format!("SELECT {MESSAGE_COLUMNS} FROM messages WHERE prefix = ?1 AND rest = ?2"))?;
-    Ok(select.query_row((prefix(key.as_bytes()), &key.as_bytes()[8..]), message_of_row).optional()?)
+    Ok(select.query_row((prefix(key.as_bytes()), &key.as_bytes()[PREFIX_BYTES..]), message_of_row).optional()?)
 }
 
 /// The numbers of blocks from `start` on, at most `limit`.
@@ -699,8 +703,9 @@ pub(crate) fn keys_with_prefix(from: &Connection, digits: &str, limit: usize) ->
     if digits.is_empty() || digits.len() > 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(Vec::new());
     }
-    let head = &digits[..digits.len().min(16)];
-    let bound = |fill: &str| u64::from_str_radix(&format!("{head}{}", fill.repeat(16 - head.len())), 16);
+    let head = &digits[..digits.len().min(2 * PREFIX_BYTES)];
+    let rest = 2 * PREFIX_BYTES - head.len();
+    let bound = |fill: &str| u32::from_str_radix(&format!("{head}{}", fill.repeat(rest)), 16);
     let (Ok(low), Ok(high)) = (bound("0"), bound("f")) else { return Ok(Vec::new()) };
     // Within one first digit the signed order of the column is the order of the keys.
     let mut select = from.prepare_cached(
@@ -775,7 +780,7 @@ pub(crate) fn block_place(from: &Connection, block: i64) -> Result<Option<(PackI
     Ok(found.map(|(pack, start)| (PackId(pack), start.cast_unsigned())))
 }
 
-/// Blobs whose names begin with the same eight bytes; those that are lost are left out.
+/// Blobs whose names begin with the same bytes; those that are lost are left out.
 pub(crate) fn blobs_like(from: &Connection, name: &[u8; 32]) -> Result<Vec<BlobNumber>> {
     let mut select = from.prepare_cached(
         "SELECT blob FROM blob_names WHERE prefix = ?1 AND blob NOT IN (SELECT number FROM lost_blobs)",

@@ -2,17 +2,17 @@
 //!
 //! The catalogue is a view of the journal and may be thrown away at any time, so the schema changes
 //! without migrations: another `user_version` means that it is made anew. What it weighs shows in the
-//! size of every archive, so rows are small: numbers for names, one integer for epoch and UID, eight
+//! size of every archive, so rows are small: numbers for names, one integer for epoch and UID, four
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 6;
+pub(crate) const VERSION: i32 = 7;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
 
 /// Tables in the order in which they are compared, each with what its rows are ordered by.
-pub(crate) const TABLES: [(&str, &str); 23] = [
+pub(crate) const TABLES: [(&str, &str); 24] = [
     ("state", "one"),
     ("packs", "number"),
     ("blocks", "number"),
@@ -20,6 +20,7 @@ pub(crate) const TABLES: [(&str, &str); 23] = [
     ("blob_names", "prefix, blob"),
     ("accounts", "id"),
     ("runs", "id"),
+    ("ledgers", "run"),
     ("alarms", "run"),
     ("drills", "account"),
     ("mailboxes", "id"),
@@ -57,9 +58,12 @@ CREATE TABLE packs (
     length INTEGER NOT NULL,            -- up to the last commit
     sealed INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE blocks (number INTEGER PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL) STRICT;
+CREATE TABLE blocks (
+    number INTEGER PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL, stream INTEGER NOT NULL,
+    directory INTEGER NOT NULL, stored INTEGER NOT NULL, plain INTEGER NOT NULL  -- bytes of it and of the body
+) STRICT;
 CREATE TABLE blobs (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, slot INTEGER NOT NULL) STRICT;
--- The first eight bytes of each blob's name; the whole name stands in the block's directory.
+-- The first four bytes of each blob's name; the whole name stands in the block's directory.
 CREATE TABLE blob_names (
     prefix INTEGER NOT NULL, blob INTEGER NOT NULL, PRIMARY KEY (prefix, blob)
 ) STRICT, WITHOUT ROWID;
@@ -69,8 +73,10 @@ CREATE TABLE accounts (
 ) STRICT;
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, account INTEGER NOT NULL, started_ms INTEGER NOT NULL,
-    finished_ms INTEGER, outcome TEXT, ledger TEXT
+    finished_ms INTEGER, outcome TEXT,
+    new INTEGER NOT NULL, vanished INTEGER NOT NULL, suspicious INTEGER NOT NULL  -- as its ledger says
 ) STRICT;
+CREATE TABLE ledgers (run INTEGER PRIMARY KEY, ledger BLOB NOT NULL) STRICT;  -- compressed
 -- Runs that a person should look at, or has looked at.
 CREATE TABLE alarms (
     run INTEGER PRIMARY KEY, account INTEGER NOT NULL, acknowledged INTEGER NOT NULL
@@ -106,7 +112,7 @@ CREATE TABLE epochs (
 CREATE TABLE names (place INTEGER PRIMARY KEY, octets INTEGER NOT NULL, uidl BLOB) STRICT;
 CREATE TABLE messages (
     number INTEGER PRIMARY KEY,
-    prefix INTEGER NOT NULL, rest BLOB NOT NULL,               -- the key: 8 and 24 bytes
+    prefix INTEGER NOT NULL, rest BLOB NOT NULL,               -- the key: 4 and 28 bytes
     size INTEGER NOT NULL, date INTEGER, subject TEXT NOT NULL, sender TEXT NOT NULL,
     recipe BLOB NOT NULL                -- count and numbers of the blobs, then the steps
 ) STRICT;
@@ -145,11 +151,25 @@ CREATE TABLE lost_blobs (number INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE lost_messages (number INTEGER PRIMARY KEY) STRICT;
 ";
 
+/// While a catalogue is being made, names of blobs are put aside: they come in no order, and a tree that
+/// grows in no order is read and written all over again once it is larger than the memory for it.
+pub(crate) const ASIDE_SQL: &str = "CREATE TABLE temp.names_aside (prefix INTEGER NOT NULL, blob INTEGER NOT NULL)";
+pub(crate) const IS_BEING_MADE: &str = "SELECT 1 FROM temp.sqlite_schema WHERE name = 'names_aside'";
+pub(crate) const PUT_NAME_ASIDE: &str = "INSERT INTO temp.names_aside VALUES (?1, ?2)";
+/// In their order they fill page after page.
+pub(crate) const TAKE_NAMES_SQL: &str = "
+INSERT OR IGNORE INTO blob_names SELECT prefix, blob FROM temp.names_aside ORDER BY prefix, blob;
+";
+pub(crate) const NAMES_TAKEN_SQL: &str = "DROP TABLE temp.names_aside";
+
 /// Made after the tables; when a catalogue is made anew, after the rows too.
 pub(crate) const INDEXES_SQL: &str = "
 CREATE INDEX runs_by_account ON runs (account, id);
+CREATE INDEX runs_by_time ON runs (account, started_ms, new, vanished);
+CREATE INDEX good_runs ON runs (account, id) WHERE outcome = 'ok' AND suspicious = 0;
 CREATE INDEX mailboxes_by_identity ON mailboxes (account, identity);
 CREATE INDEX epochs_by_mailbox ON epochs (mailbox, id);
+CREATE INDEX epochs_by_account ON epochs (account, id);
 CREATE INDEX messages_by_prefix ON messages (prefix);
 CREATE INDEX messages_by_size ON messages (size);
 CREATE INDEX unproven ON placements (place) WHERE proof = 1;

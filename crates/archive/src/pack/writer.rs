@@ -66,6 +66,10 @@ pub(crate) struct Resume {
 #[derive(Debug)]
 pub(crate) struct StoredBlock {
     pub(crate) offset: u64,
+    /// Of its directory as it is stored.
+    pub(crate) directory_bytes: u64,
+    /// Of its body as it is stored.
+    pub(crate) body_bytes: u64,
     pub(crate) directory: Directory,
 }
 
@@ -205,8 +209,9 @@ impl PackWriter {
         let (codec, body) = if compressed { (Codec::Zstd, &scratch) } else { (Codec::Stored, &block.body) };
         let plain_length = block.body.len() as u64;
         let offset = self.append(&NewFrame { kind: Kind::Block, codec, meta: &meta, body, plain_length })?;
+        let (directory_bytes, body_bytes) = (meta.len() as u64, body.len() as u64);
         self.scratch = scratch;
-        self.blocks.push(StoredBlock { offset, directory: block.directory });
+        self.blocks.push(StoredBlock { offset, directory_bytes, body_bytes, directory: block.directory });
         Ok(())
     }
 

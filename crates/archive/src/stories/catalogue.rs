@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalogue::compare::first_difference;
-use crate::catalogue::{open_for_making, open_for_reading, schema};
+use crate::catalogue::{finish, open_for_making, open_for_reading, schema};
 use crate::open::{discover, require_identity};
 use crate::replay::replay;
 
@@ -15,6 +15,7 @@ fn difference(world: &World) -> Option<String> {
     let files = discover(&world.place, id, &Default::default()).unwrap();
     let replayed = replay(&files, &fresh, None).unwrap();
     assert_eq!(replayed.damage, []);
+    finish(&fresh).unwrap();
     let live = open_for_reading(world.place.catalogue.as_deref().unwrap()).unwrap();
     first_difference(&live, &fresh).unwrap()
 }

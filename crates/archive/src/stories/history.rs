@@ -181,6 +181,41 @@ fn d25_runs_are_found_by_when_they_ended_and_ordered_by_number() {
 }
 
 #[test]
+fn what_ledgers_say_is_summed_up_and_the_newest_good_run_is_found() {
+    let world = World::new();
+    let mut writer = world.writer();
+    let account = writer.account("work", "imap").unwrap();
+    let other = writer.account("home", "imap").unwrap();
+    let good = r#"{"suspicious":false,"totals":{"new":7,"vanished":2}}"#;
+    // What is no ledger says nothing, and stops nothing.
+    let odd = ["", "{", "[]", r#"{"totals":3}"#, r#"{"suspicious":"yes","totals":{"new":-4,"vanished":1e300}}"#];
+    let mut at = 1_000;
+    let mut run = |writer: &mut Writer, account, outcome: &str, ledger: &str| {
+        let run = writer.begin_run(account, at).unwrap();
+        writer.end_run(run, outcome, at + 9, ledger).unwrap();
+        at += 1_000;
+    };
+    run(&mut writer, other, "ok", good);
+    assert_eq!(writer.catalogue().query_row("SELECT new FROM runs", [], |row| row.get(0)), Ok(7));
+    run(&mut writer, account, "partial", good);
+    run(&mut writer, account, "ok", good);
+    run(&mut writer, account, "ok", r#"{"suspicious":true,"totals":{"new":1,"vanished":900}}"#);
+    writer.commit().unwrap();
+    assert_eq!(writer.view().last_good_run(account).unwrap(), Some(3_009));
+    assert_eq!(writer.view().came_and_went(account, 2_000).unwrap(), (15, 904));
+    assert_eq!(writer.view().came_and_went(account, 4_000).unwrap(), (1, 900));
+    for ledger in odd {
+        run(&mut writer, account, "failed", ledger);
+        writer.begin_run(account, 0).unwrap();
+        writer.commit().unwrap();
+        let view = writer.view();
+        assert_eq!(view.runs(account, 2).unwrap()[1].ledger_json.as_deref(), Some(ledger));
+        assert_eq!(view.came_and_went(account, 5_000).unwrap(), (0, 0), "{ledger:?}");
+    }
+    assert_eq!(writer.view().last_good_run(account).unwrap(), Some(3_009));
+}
+
+#[test]
 fn odd_dates_and_flags_are_kept_as_they_came() {
     let world = World::new();
     let mut writer = world.writer();

@@ -29,6 +29,7 @@ mod lies;
 mod maildrop;
 mod reading;
 mod repair;
+mod scale;
 mod scrub;
 
 /// An archive on a disk in memory, with its catalogue in a file, and the mail that is put in it.

@@ -61,7 +61,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Export(what) => export::run(context, &what),
         Command::Restore(what) => restore::run(context, &what),
         Command::Drill(what) => drill::run(context, &what),
-        Command::Status => status::run(context),
+        Command::Status { sizes } => status::run(context, sizes),
         Command::Ack { account } => ack::run(context, &account),
         Command::Verify { quick, accounts } => verify::run(context, quick, &accounts),
         Command::Rebuild => rebuild::run(context),
