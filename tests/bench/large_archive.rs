@@ -30,8 +30,9 @@ const DAY_MS: i64 = 86_400_000;
 const FIRST_RUN_MS: i64 = 1_760_000_000_000;
 
 const WORDS: [&str; 24] = [
-    "letter", "post", "office", "keeps", "until", "you", "come", "for", "them", "again", "with", "list", "what",
-    "was", "sent", "when", "meeting", "offer", "invoice", "holiday", "garden", "minutes", "draft", "answer",
+    "letter", "post", "office", "keeps", "until", "you", "come", "for", "them", "again", "with", "list",
+    "what", "was", "sent", "when", "meeting", "offer", "invoice", "holiday", "garden", "minutes", "draft",
+    "answer",
 ];
 
 struct Options {
@@ -65,7 +66,8 @@ fn main() -> Result<(), Failure> {
     let options = options()?;
     let mut made = Made::begin(&options.dir)?;
     for number in 0..options.accounts {
-        let share = options.messages * (number + 1) / options.accounts - options.messages * number / options.accounts;
+        let share =
+            options.messages * (number + 1) / options.accounts - options.messages * number / options.accounts;
         made.account(&options, number, share)?;
     }
     made.writer.commit()?;
@@ -126,7 +128,8 @@ impl Made {
             }
         }
         for folder in &folders {
-            let mark = Mark { uid_next: Uid::new(folder.uid + 1), highest_modseq: None, messages: folder.uid };
+            let mark =
+                Mark { uid_next: Uid::new(folder.uid + 1), highest_modseq: None, messages: folder.uid };
             self.writer.mark(folder.epoch, &mark)?;
         }
         let first = ledger(&folders, share, FIRST_RUN_MS);
@@ -177,7 +180,12 @@ impl Made {
     }
 
     /// An hour apart, the last ones a moment ago.
-    fn runs_without_news(&mut self, options: &Options, account: AccountId, folders: &[Folder]) -> Result<(), Failure> {
+    fn runs_without_news(
+        &mut self,
+        options: &Options,
+        account: AccountId,
+        folders: &[Folder],
+    ) -> Result<(), Failure> {
         let now_ms = std::time::UNIX_EPOCH.elapsed().map(|since| since.as_millis())?;
         let now_ms = i64::try_from(now_ms)?;
         for number in 0..options.runs {
@@ -242,7 +250,13 @@ impl Chance {
     fn words(&mut self, count: u64) -> String {
         let mut text = String::new();
         for number in 0..count {
-            text.push_str(if number == 0 { "" } else if number % 12 == 0 { "\r\n" } else { " " });
+            text.push_str(if number == 0 {
+                ""
+            } else if number % 12 == 0 {
+                "\r\n"
+            } else {
+                " "
+            });
             text.push_str(WORDS[usize::try_from(self.below(WORDS.len() as u64)).unwrap_or(0)]);
         }
         text
@@ -254,7 +268,11 @@ impl Chance {
         // Few write much, many write little.
         let sender = self.below(30) * self.below(200);
         let (id, host) = (self.next(), sender % 97);
-        let subject = if self.below(3) == 0 { format!("Re: {}", WORDS[usize::try_from(sender % 24).unwrap_or(0)]) } else { self.words(5) };
+        let subject = if self.below(3) == 0 {
+            format!("Re: {}", WORDS[usize::try_from(sender % 24).unwrap_or(0)])
+        } else {
+            self.words(5)
+        };
         let mut text = format!(
             "Return-Path: <sender.{sender}@mx{host}.example.org>\r\n\
              Received: from mx{host}.example.org (mx{host}.example.org [192.0.2.{host}])\r\n\tby mail.example.net \
@@ -266,7 +284,9 @@ impl Chance {
         let length = 20 + self.below(200);
         let body = self.words(length);
         if self.below(100) < attachments {
-            text.push_str("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n");
+            text.push_str(
+                "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n",
+            );
             text.push_str(&body);
             text.push_str("\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n");
             let lines = 300 + self.below(9_000);

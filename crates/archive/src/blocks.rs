@@ -52,6 +52,16 @@ pub(crate) struct BlobBytes {
     slot: usize,
 }
 
+impl BlobBytes {
+    /// A blob of a block that is open.
+    pub(crate) fn of(block: Arc<OpenBlock>, at: &BlobAt) -> Result<Self> {
+        if block.directory.blobs.get(at.slot) != Some(&at.entry) {
+            return Err(Error::CatalogueWrong { what: "a blob that is not where it should be" });
+        }
+        Ok(Self { block, slot: at.slot })
+    }
+}
+
 impl AsRef<[u8]> for BlobBytes {
     fn as_ref(&self) -> &[u8] {
         self.block.directory.blobs.get(self.slot).map_or(&[], |blob| &self.block.body[blob.range()])
@@ -65,6 +75,8 @@ pub(crate) struct BlobAt {
     pub(crate) slot: usize,
     pub(crate) stream: Stream,
     pub(crate) entry: DirectoryEntry,
+    /// Bytes of the whole block when it is open.
+    pub(crate) block_bytes: u64,
 }
 
 /// The stores, and the decompressor that fills them. One per reader.
@@ -142,35 +154,53 @@ impl BlockCache {
         self.0.borrow().inspection.as_ref().is_some_and(|inspection| inspection.seen.contains(&block))
     }
 
+    /// A block that is open, if it is kept.
+    pub(crate) fn kept(&self, block: i64) -> Option<Arc<OpenBlock>> {
+        self.0.borrow_mut().blocks.iter_mut().find_map(|store| store.get(block))
+    }
+
+    /// Notes what became of a block that was read, and keeps it.
+    pub(crate) fn take_in(
+        &self,
+        block: i64,
+        at: (&PackReader, u64),
+        inspected: Inspected,
+    ) -> Result<Arc<OpenBlock>> {
+        self.note(block, at, &inspected);
+        let open = Arc::new(inspected.read?);
+        let store = open.directory.stream as usize - 1;
+        self.0.borrow_mut().blocks[store].put(block, open.clone(), open.body.len());
+        Ok(open)
+    }
+
+    /// Notes what became of a block that was read only to be looked at.
+    pub(crate) fn note(&self, block: i64, at: (&PackReader, u64), inspected: &Inspected) {
+        let mut kept = self.0.borrow_mut();
+        kept.read_bytes += inspected.read.as_ref().map_or(0, |open| open.stored_bytes);
+        if let Some(inspection) = &mut kept.inspection {
+            inspection.note(block, inspected, at);
+        }
+    }
+
     /// What was found.
     pub(crate) fn into_inspection(self) -> Inspection {
         self.0.into_inner().inspection.unwrap_or_default()
     }
 }
 
-impl Kept {
-    fn read(&mut self, pack: &PackReader, offset: u64) -> Result<OpenBlock> {
-        let read = read_block(pack, offset, &mut self.decoder);
-        self.read_bytes += read.as_ref().map_or(0, |open| open.stored_bytes);
-        read
-    }
-}
-
 impl Inspection {
     /// Notes what became of a block that was read.
-    fn note(&mut self, block: i64, read: &Result<OpenBlock>, (pack, offset): (&PackReader, u64)) {
+    fn note(&mut self, block: i64, inspected: &Inspected, (pack, offset): (&PackReader, u64)) {
         if !self.seen.insert(block) {
             return;
         }
-        match read {
+        match &inspected.read {
             Ok(open) => {
-                for (slot, blob) in open.directory.blobs.iter().enumerate() {
-                    if BlobName::of(&open.body[blob.range()]) != blob.name {
-                        let what =
-                            format!("blob {slot} of the block does not have the content that it is named by");
-                        self.spoilt.push((block, Some(slot)));
-                        self.damage.push(block_damage(pack, offset, what));
-                    }
+                for &slot in &inspected.misnamed {
+                    let what =
+                        format!("blob {slot} of the block does not have the content that it is named by");
+                    self.spoilt.push((block, Some(slot)));
+                    self.damage.push(block_damage(pack, offset, what));
                 }
                 self.blobs += open.directory.blobs.len() as u64;
             }
@@ -184,6 +214,24 @@ impl Inspection {
             }
         }
     }
+}
+
+/// A block that was read, and those of its blobs that do not have the content that they are named by.
+pub(crate) struct Inspected {
+    read: Result<OpenBlock>,
+    misnamed: Vec<usize>,
+}
+
+/// Reads a block and hashes all its blobs.
+pub(crate) fn inspect_block(pack: &PackReader, offset: u64, decoder: &mut Decoder) -> Inspected {
+    let read = read_block(pack, offset, decoder);
+    let mut misnamed = Vec::new();
+    if let Ok(open) = &read {
+        let blobs = open.directory.blobs.iter().enumerate();
+        let wrong = blobs.filter(|(_, blob)| BlobName::of(&open.body[blob.range()]) != blob.name);
+        misnamed.extend(wrong.map(|(slot, _)| slot));
+    }
+    Inspected { read, misnamed }
 }
 
 fn block_damage(pack: &PackReader, offset: u64, what: String) -> Damage {
@@ -207,17 +255,13 @@ impl Shelves<'_> {
         let directory = self.directory(block)?;
         let entry = directory.blobs.get(slot).filter(|entry| entry.number == blob);
         let entry = entry.ok_or(Error::CatalogueWrong { what: "a blob that is not where it should be" })?;
-        Ok(BlobAt { block, slot, stream: directory.stream, entry: *entry })
+        let block_bytes = directory.blobs.last().map_or(0, |last| last.range().end as u64);
+        Ok(BlobAt { block, slot, stream: directory.stream, entry: *entry, block_bytes })
     }
 
     /// A blob's bytes.
     pub(crate) fn bytes(&self, at: &BlobAt) -> Result<BlobBytes> {
-        let block = self.block(at.block, at.stream)?;
-        let same = block.directory.blobs.get(at.slot) == Some(&at.entry);
-        if !same {
-            return Err(Error::CatalogueWrong { what: "a blob that is not where it should be" });
-        }
-        Ok(BlobBytes { block, slot: at.slot })
+        BlobBytes::of(self.block(at.block, at.stream)?, at)
     }
 
     fn directory(&self, block: i64) -> Result<Arc<Directory>> {
@@ -242,34 +286,28 @@ impl Shelves<'_> {
             Err(error) if error.is_damage() => return Ok(()),
             Err(error) => return Err(error),
         };
-        let mut kept = self.cache.0.borrow_mut();
-        let kept = &mut *kept;
-        let read = kept.read(&pack, offset);
-        if let Some(inspection) = &mut kept.inspection {
-            inspection.note(block, &read, (&pack, offset));
-        }
+        let inspected = inspect_block(&pack, offset, &mut self.cache.0.borrow_mut().decoder);
+        self.cache.note(block, (&pack, offset), &inspected);
         Ok(())
     }
 
     fn block(&self, block: i64, stream: Stream) -> Result<Arc<OpenBlock>> {
         let mut kept = self.cache.0.borrow_mut();
-        let kept = &mut *kept;
-        let store = stream as usize - 1;
-        if let Some(open) = kept.blocks[store].get(block) {
+        if let Some(open) = kept.blocks[stream as usize - 1].get(block) {
             return Ok(open);
         }
         let (pack, offset) = self.place(block)?;
-        let read = kept.read(&pack, offset);
-        if let Some(inspection) = &mut kept.inspection {
-            inspection.note(block, &read, (&pack, offset));
-        }
         kept.opened += 1;
-        let open = Arc::new(read?);
-        kept.blocks[store].put(block, open.clone(), open.body.len());
-        Ok(open)
+        let is_new = kept.inspection.as_ref().is_some_and(|inspection| !inspection.seen.contains(&block));
+        let inspected = match is_new {
+            true => inspect_block(&pack, offset, &mut kept.decoder),
+            false => Inspected { read: read_block(&pack, offset, &mut kept.decoder), misnamed: Vec::new() },
+        };
+        drop(kept);
+        self.cache.take_in(block, (&pack, offset), inspected)
     }
 
-    fn place(&self, block: i64) -> Result<(PackReader, u64)> {
+    pub(crate) fn place(&self, block: i64) -> Result<(PackReader, u64)> {
         let place: Option<(PackId, u64)> = query::block_place(self.catalogue, block)?;
         let (pack, offset) = place.ok_or(Error::CatalogueWrong { what: "a block without its pack" })?;
         Ok((self.files.reader(pack)?, offset))

@@ -86,6 +86,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of the file system.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// On how many threads it is worth to read and work at a time. One: then all is read in order.
+    fn threads(&self) -> usize {
+        1
+    }
+
     /// Bytes that are free on the file system of a folder; a disk without limits has `u64::MAX`.
     ///
     /// # Errors
@@ -216,6 +221,10 @@ pub(crate) fn read_small(file: &dyn DiskFile, limit: usize) -> io::Result<Vec<u8
 pub struct RealDisk;
 
 impl Disk for RealDisk {
+    fn threads(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         std::fs::DirBuilder::new().mode(0o700).create(path)
     }

@@ -2,7 +2,10 @@
 //!
 //! Both `verify` and `repair` look this way. Messages are put together and compared with their keys in the
 //! order of their numbers, which is about the order in which their blocks lie; blocks that no message needed
-//! are read at the end. Nothing found here ends it.
+//! are read at the end. Where everything is read that is done by the lot, on all processors; a pack by
+//! itself is read beside others' work, and so one thing after the other. Nothing found here ends it.
+
+mod lot;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +13,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::Connection;
 
+use self::lot::{Added, Lot};
 use crate::blocks::{BlockCache, Shelves};
 use crate::catalogue::query::{self, MessageRow};
 use crate::damage::Damage;
@@ -21,6 +25,9 @@ use crate::view::read_row;
 
 /// Messages and blocks taken from the catalogue at a time.
 const PAGE: u32 = 1024;
+
+/// Plain bytes of the blocks that are open for a lot, and of those that are looked at together.
+const LOT_BYTES: u64 = 32 << 20;
 
 /// What was found.
 #[derive(Debug)]
@@ -50,7 +57,8 @@ pub(crate) fn examine(
     let shelves = Shelves { catalogue: known, files, cache: &cache };
     let messages_total = query::totals(known, None)?.messages;
     let mut so_far = VerifyProgress { messages_total, ..VerifyProgress::default() };
-    let (mut hits, mut next) = (BTreeMap::new(), 1);
+    let (mut hits, mut next, mut lot) = (BTreeMap::new(), 1, Lot::default());
+    let threads = files.threads();
     loop {
         let page = query::messages_from(known, next, PAGE)?;
         let Some(last) = page.last() else { break };
@@ -59,11 +67,25 @@ pub(crate) fn examine(
             if !belongs(known, accounts, row.number)? {
                 continue;
             }
-            hits.extend(hit_of(&shelves, &row, &mut so_far, watch)?.map(|reason| (row.number, reason)));
+            let hit = match lot.add(&shelves, &row)? {
+                Added::Large => hit_of(&shelves, &row, &mut so_far, watch)?,
+                added => {
+                    so_far.messages += 1;
+                    so_far.bytes += row.size;
+                    added.hit()
+                }
+            };
+            hits.extend(hit.map(|reason| (row.number, reason)));
+            if lot.is_full() {
+                hits.extend(lot.examine(&shelves, threads)?);
+                going_on(tell_of_reading(&shelves, &mut so_far, watch))?;
+            }
         }
         going_on(watch(so_far))?;
     }
-    inspect_the_rest(&shelves, &mut so_far, watch)?;
+    hits.extend(lot.examine(&shelves, threads)?);
+    going_on(tell_of_reading(&shelves, &mut so_far, watch))?;
+    inspect_the_rest(&shelves, threads, &mut so_far, watch)?;
     Ok(Examined::of(hits, cache, so_far))
 }
 
@@ -91,15 +113,22 @@ pub(crate) fn hit_of(
         going_on(tell_of_reading(shelves, so_far, watch)).map_err(io::Error::other)
     });
     let reason = match read {
-        Ok(()) => None,
         Err(Error::Output(_)) => return Err(Error::Interrupted),
-        Err(Error::Damaged { reason, .. }) => Some(reason),
-        Err(error) if error.is_damage() || matches!(error, Error::Io { .. }) => Some(error.to_string()),
-        Err(error) => return Err(error),
+        read => reason_of(read)?,
     };
     so_far.messages += 1;
     so_far.bytes += row.size;
     Ok(reason)
+}
+
+/// Why something cannot be given back, if so; errors that say nothing of it go on.
+fn reason_of(read: Result<()>) -> Result<Option<String>> {
+    match read {
+        Ok(()) => Ok(None),
+        Err(Error::Damaged { reason, .. }) => Ok(Some(reason)),
+        Err(error) if error.is_damage() || matches!(error, Error::Io { .. }) => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 /// Tells the watch where more was read than it knows.
@@ -132,13 +161,32 @@ pub(crate) fn belongs(
 }
 
 /// Blocks that no message needed: of other accounts, or of messages whose record is lost.
-fn inspect_the_rest(shelves: &Shelves<'_>, so_far: &mut VerifyProgress, watch: &mut Watch<'_>) -> Result<()> {
-    let mut next = 1;
+fn inspect_the_rest(
+    shelves: &Shelves<'_>,
+    threads: usize,
+    so_far: &mut VerifyProgress,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let (mut next, mut together, mut bytes) = (1, Vec::new(), 0);
     loop {
         let page = query::blocks_from(shelves.catalogue, next, PAGE)?;
-        let Some(&last) = page.last() else { return Ok(()) };
-        next = last + 1;
-        inspect(shelves, page, so_far, watch)?;
+        next = page.last().map_or(next, |&(last, _)| last + 1);
+        let is_last = page.is_empty();
+        for (block, plain_bytes) in page {
+            if !shelves.cache.has_inspected(block) {
+                together.push(block);
+                bytes += plain_bytes;
+            }
+            if bytes >= LOT_BYTES {
+                lot::inspect(shelves, &std::mem::take(&mut together), threads)?;
+                bytes = 0;
+                going_on(tell_of_reading(shelves, so_far, watch))?;
+            }
+        }
+        if is_last {
+            lot::inspect(shelves, &together, threads)?;
+            return going_on(tell_of_reading(shelves, so_far, watch));
+        }
     }
 }
 

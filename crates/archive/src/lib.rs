@@ -37,6 +37,7 @@ mod journal;
 mod lock;
 mod open;
 mod pack;
+mod parallel;
 mod quarantine;
 mod rebuild;
 mod repair;
@@ -56,9 +57,9 @@ pub use hits::MessageHit;
 pub use identity::{Place, identify, identify_at, init, init_at, is_vacant};
 pub use ids::{AccountId, ArchiveId, CommitId, EpochId, InvalidId, MailboxId, PackId, RunId};
 pub use info::{
-    AccountInfo, Breakdown, Candidate, Changes, DrillInfo, DrillScope, EpochInfo, Life, MailboxInfo, MailboxLoss,
-    MailboxSeen, Mark, MessageInfo, NewPlacement, PlacementInfo, PopName, Proof, RunInfo, Sizes, StreamSizes, Totals,
-    TroubleInfo, WantedMessage, When,
+    AccountInfo, Breakdown, Candidate, Changes, DrillInfo, DrillScope, EpochInfo, Life, MailboxInfo,
+    MailboxLoss, MailboxSeen, Mark, MessageInfo, NewPlacement, PlacementInfo, PopName, Proof, RunInfo, Sizes,
+    StreamSizes, Totals, TroubleInfo, WantedMessage, When,
 };
 pub use rebuild::{RebuildReport, rebuild, rebuild_at};
 pub use repair::{RepairReport, Restated, rehearse_at, repair, repair_at};

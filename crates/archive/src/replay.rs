@@ -31,8 +31,8 @@ use crate::journal::codec::{self, JournalError};
 use crate::pack::files::{Header, PackFile, PackFiles};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES};
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
-use crate::pack::writer::StoredBlock;
 use crate::pack::walk::{Event, FoundCommit, FrameAt, Walk};
+use crate::pack::writer::StoredBlock;
 
 /// A commit at the very end of the archive that is not whole and does not count. A power cut or a killed
 /// process leaves that behind, and then nobody was told that it had been kept; so it is no damage. (If

@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 use crate::hits::{MessageHit, tell_hits};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
 use crate::info::{
-    AccountInfo, Breakdown, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss, MessageInfo,
-    PlacementInfo, PopName, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
+    AccountInfo, Breakdown, Candidate, Changes, DrillInfo, EpochInfo, Life, MailboxInfo, MailboxLoss,
+    MessageInfo, PlacementInfo, PopName, RunInfo, Sizes, Totals, TroubleInfo, WantedMessage, When,
 };
 
 /// At most so many keys are given for a prefix.
@@ -461,13 +461,10 @@ impl View<'_> {
         // A forged size makes no more than its recipe gives.
         let room = usize::try_from(row.size).unwrap_or(usize::MAX).min(RESERVED);
         let mut bytes = Vec::with_capacity(room);
-        let joined = join(&self.shelves, &row, &mut |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        });
-        joined.map_err(|stop| stopped(row.key, stop))?;
-        // Hashed as a whole, which is quicker than in pieces.
-        if MessageKey::of(&bytes) == row.key { Ok(bytes) } else { Err(wrong_bytes(row.key)) }
+        let (recipe, places) = recipe_of(&self.shelves, &row)?;
+        let blob = |index: u32| self.shelves.bytes(&places[index as usize]);
+        join_in_memory(row.key, &recipe, blob, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// The first bytes of a message, at most `length`. They are checked by their blocks, but not by the
@@ -576,6 +573,26 @@ fn join(
     })
 }
 
+/// Puts a message together in `buffer` from blobs that `blob` gives, and compares it with its key.
+pub(crate) fn join_in_memory<B: AsRef<[u8]>>(
+    key: MessageKey,
+    recipe: &Recipe,
+    blob: impl FnMut(u32) -> Result<B>,
+    buffer: &mut Vec<u8>,
+) -> Result<()> {
+    buffer.clear();
+    let joined = recipe.join(blob, |piece| {
+        buffer.extend_from_slice(piece);
+        Ok(())
+    });
+    joined.map_err(|error| match error {
+        JoinError::Caller(error) => of_message(key, error),
+        other => Error::Damaged { message: key, reason: wrong_recipe(&other) },
+    })?;
+    // Hashed as a whole, which is quicker than in pieces.
+    if MessageKey::of(buffer) == key { Ok(()) } else { Err(wrong_bytes(key)) }
+}
+
 /// A message's recipe with names and lengths of its blobs, and where they lie.
 pub(crate) fn recipe_of(shelves: &Shelves<'_>, row: &MessageRow) -> Result<(Recipe, Vec<BlobAt>)> {
     let damaged = |reason: String| Error::Damaged { message: row.key, reason };
@@ -646,7 +663,7 @@ fn stopped(message: MessageKey, stop: Stop) -> Error {
     }
 }
 
-fn wrong_recipe(error: &JoinError<Stop>) -> String {
+fn wrong_recipe<E>(error: &JoinError<E>) -> String {
     match error {
         JoinError::Recipe(error) => error.to_string(),
         JoinError::BlobLength { name, expected, found } => {

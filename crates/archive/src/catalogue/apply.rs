@@ -158,12 +158,7 @@ impl Applier {
     }
 
     /// A block of a pack. A blob that is elsewhere already has moved here.
-    pub(crate) fn block(
-        &mut self,
-        to: &Connection,
-        pack: i64,
-        stored: &StoredBlock,
-    ) -> Result<()> {
+    pub(crate) fn block(&mut self, to: &Connection, pack: i64, stored: &StoredBlock) -> Result<()> {
         let StoredBlock { offset, directory_bytes, body_bytes, directory } = stored;
         let plain_bytes: u64 = directory.blobs.iter().map(|blob| u64::from(blob.length)).sum();
         to.prepare_cached(
@@ -654,7 +649,8 @@ pub(super) fn date_columns(date: &InternalDate) -> (Option<i64>, Option<i16>, Op
 /// The number of a message by its key.
 pub(crate) fn message_number(from: &Connection, key: &MessageKey) -> Result<Option<MessageNumber>> {
     let mut select = from.prepare_cached("SELECT number FROM messages WHERE prefix = ?1 AND rest = ?2")?;
-    let number: Option<i64> =
-        select.query_row((prefix(key.as_bytes()), &key.as_bytes()[PREFIX_BYTES..]), |row| row.get(0)).optional()?;
+    let number: Option<i64> = select
+        .query_row((prefix(key.as_bytes()), &key.as_bytes()[PREFIX_BYTES..]), |row| row.get(0))
+        .optional()?;
     Ok(number.map(|number| MessageNumber(number.cast_unsigned())))
 }

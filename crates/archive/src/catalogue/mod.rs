@@ -141,7 +141,11 @@ pub(crate) fn open_for_making(path: Option<&Path>, archive: ArchiveId) -> Result
 
 /// Adds the indexes to a catalogue that has been made anew.
 pub(crate) fn finish(connection: &Connection) -> Result<()> {
-    connection.execute_batch(&format!("BEGIN; {} {} COMMIT;", schema::TAKE_NAMES_SQL, schema::INDEXES_SQL))?;
+    connection.execute_batch(&format!(
+        "BEGIN; {} {} COMMIT;",
+        schema::TAKE_NAMES_SQL,
+        schema::INDEXES_SQL
+    ))?;
     connection.execute_batch(schema::NAMES_TAKEN_SQL)?;
     // From now on as any other that is read.
     set(connection, "temp_store", "memory")?;

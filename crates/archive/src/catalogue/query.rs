@@ -663,14 +663,18 @@ pub(crate) fn message_row(from: &Connection, number: MessageNumber) -> Result<Op
 pub(crate) fn message_by_key(from: &Connection, key: &MessageKey) -> Result<Option<MessageRow>> {
     let mut select = from
         .prepare_cached(&format!("SELECT {MESSAGE_COLUMNS} FROM messages WHERE prefix = ?1 AND rest = ?2"))?;
-    Ok(select.query_row((prefix(key.as_bytes()), &key.as_bytes()[PREFIX_BYTES..]), message_of_row).optional()?)
+    Ok(select
+        .query_row((prefix(key.as_bytes()), &key.as_bytes()[PREFIX_BYTES..]), message_of_row)
+        .optional()?)
 }
 
-/// The numbers of blocks from `start` on, at most `limit`.
-pub(crate) fn blocks_from(from: &Connection, start: i64, limit: u32) -> Result<Vec<i64>> {
+/// The numbers of blocks from `start` on, at most `limit`, and how many bytes each has when it is open.
+pub(crate) fn blocks_from(from: &Connection, start: i64, limit: u32) -> Result<Vec<(i64, u64)>> {
     let mut select =
-        from.prepare_cached("SELECT number FROM blocks WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
-    Ok(select.query_map((start, limit), |row| row.get(0))?.collect::<Result<_, _>>()?)
+        from.prepare_cached("SELECT number, plain FROM blocks WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
+    let rows =
+        select.query_map((start, limit), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The blocks of a pack: where each begins, and its number.

@@ -153,7 +153,8 @@ CREATE TABLE lost_messages (number INTEGER PRIMARY KEY) STRICT;
 
 /// While a catalogue is being made, names of blobs are put aside: they come in no order, and a tree that
 /// grows in no order is read and written all over again once it is larger than the memory for it.
-pub(crate) const ASIDE_SQL: &str = "CREATE TABLE temp.names_aside (prefix INTEGER NOT NULL, blob INTEGER NOT NULL)";
+pub(crate) const ASIDE_SQL: &str =
+    "CREATE TABLE temp.names_aside (prefix INTEGER NOT NULL, blob INTEGER NOT NULL)";
 pub(crate) const IS_BEING_MADE: &str = "SELECT 1 FROM temp.sqlite_schema WHERE name = 'names_aside'";
 pub(crate) const PUT_NAME_ASIDE: &str = "INSERT INTO temp.names_aside VALUES (?1, ?2)";
 /// In their order they fill page after page.

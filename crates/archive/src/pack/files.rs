@@ -105,6 +105,11 @@ impl PackFiles {
         self.archive
     }
 
+    /// On how many threads packs are read at a time, at most.
+    pub(crate) fn threads(&self) -> usize {
+        self.disk.threads()
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }

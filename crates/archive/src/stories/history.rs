@@ -188,7 +188,8 @@ fn what_ledgers_say_is_summed_up_and_the_newest_good_run_is_found() {
     let other = writer.account("home", "imap").unwrap();
     let good = r#"{"suspicious":false,"totals":{"new":7,"vanished":2}}"#;
     // What is no ledger says nothing, and stops nothing.
-    let odd = ["", "{", "[]", r#"{"totals":3}"#, r#"{"suspicious":"yes","totals":{"new":-4,"vanished":1e300}}"#];
+    let odd =
+        ["", "{", "[]", r#"{"totals":3}"#, r#"{"suspicious":"yes","totals":{"new":-4,"vanished":1e300}}"#];
     let mut at = 1_000;
     let mut run = |writer: &mut Writer, account, outcome: &str, ledger: &str| {
         let run = writer.begin_run(account, at).unwrap();

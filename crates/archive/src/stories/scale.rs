@@ -35,8 +35,11 @@ fn count_steps(catalogue: &mut Connection) -> Arc<AtomicU64> {
     steps
 }
 
+/// Something that is asked of an archive.
+type Question<'q> = &'q dyn Fn(View<'_>);
+
 /// Steps of the catalogue and reads of the disk that these questions cost.
-fn cost_of(world: &World, ask: impl Fn(View<'_>)) -> (u64, usize) {
+fn cost_of(world: &World, ask: Question<'_>) -> (u64, usize) {
     let mut catalogue = open_for_reading(world.place.catalogue.as_deref().unwrap()).unwrap();
     let steps = count_steps(&mut catalogue);
     let archive = Archive::over(&world.place, require_identity(&world.place).unwrap(), catalogue);
@@ -52,7 +55,7 @@ const MANY: u32 = 16 * FEW;
 #[test]
 fn status_and_show_cost_the_same_however_much_mail_there_is() {
     let key = MessageKey::of(&mail(FEW / 2));
-    let questions: [(&str, &dyn Fn(View<'_>)); 5] = [
+    let questions: [(&str, Question<'_>); 5] = [
         ("sums", &|view| {
             let account = view.account("work").unwrap().unwrap().id;
             assert_ne!(view.totals(Some(account)).unwrap(), Totals::default());
@@ -102,7 +105,10 @@ fn a_rebuild_costs_the_same_for_each_message_however_many_there_are() {
     };
     let (few, many) = (cost(FEW), cost(MANY));
     let is_about = |many: u64, few: u64| many <= few + few / 10 + 1;
-    assert!(is_about(many.0, few.0) && is_about(many.1, few.1), "steps and reads a message: {few:?}, {many:?}");
+    assert!(
+        is_about(many.0, few.0) && is_about(many.1, few.1),
+        "steps and reads a message: {few:?}, {many:?}"
+    );
 }
 
 #[test]
@@ -125,7 +131,7 @@ fn a_folder_is_listed_with_the_same_cost_for_each_message() {
         let mailbox = view.mailboxes(account).unwrap()[0].id;
         assert!(!listing(view, mailbox, When::default()).is_empty());
     };
-    let cost = |messages: u32| cost_of(&archive_of(messages), list).0 / u64::from(messages);
+    let cost = |messages: u32| cost_of(&archive_of(messages), &list).0 / u64::from(messages);
     let (few, many) = (cost(FEW), cost(MANY));
     assert!(many <= few + few / 10, "steps a message: {few}, {many}");
 }

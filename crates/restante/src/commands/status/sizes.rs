@@ -56,7 +56,11 @@ impl From<StreamSizes> for Stream {
 pub(super) fn measure(view: &View<'_>, folder: &Path) -> Result<Sizes, Failure> {
     let (breakdown, totals, sizes) = (view.breakdown()?, view.totals(None)?, view.sizes()?);
     let all = bytes_below(folder)?;
-    Ok(of(&breakdown, (totals.message_bytes, totals.live_bytes), (all, sizes.pack_bytes, sizes.catalogue_bytes)))
+    Ok(of(
+        &breakdown,
+        (totals.message_bytes, totals.live_bytes),
+        (all, sizes.pack_bytes, sizes.catalogue_bytes),
+    ))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a ratio needs no 53 bits")]
@@ -116,7 +120,13 @@ pub(super) fn write(out: &mut impl Write, sizes: &Sizes) -> io::Result<()> {
         [("headers", sizes.headers), ("texts", sizes.texts), ("attachments", sizes.attachments)]
     {
         let Stream { blocks, plain_bytes, stored_bytes } = stream;
-        table.row([what.to_owned(), count(blocks), size(plain_bytes), size(stored_bytes), share(stored_bytes)]);
+        table.row([
+            what.to_owned(),
+            count(blocks),
+            size(plain_bytes),
+            size(stored_bytes),
+            share(stored_bytes),
+        ]);
     }
     for (what, bytes) in [
         ("names of blobs", sizes.directory_bytes),
