@@ -92,7 +92,10 @@ impl Archive {
             Ok(None) | Err(Error::Catalogue(_) | Error::CatalogueWrong { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let files = look(place, id, &catalogue, &state)?;
+        let files = match look(place, id, &catalogue, &state) {
+            Err(error) if catalogue::is_broken(&error) => return Ok(None),
+            looked => looked?,
+        };
         if !agrees(&files, &state)? || newest && !is_newest(&files, &state) {
             return Ok(None);
         }

@@ -304,6 +304,9 @@ pub(crate) fn missing_or_cut(files: &PackFiles, catalogue: &Connection) -> Resul
                 let (length, kind) = (length - offset, DamageKind::Bytes);
                 damage.push(Damage { pack, offset, length, what, id, kind });
             }
+            None if !query::has_pack(catalogue, id)? => {
+                return Err(Error::CatalogueWrong { what: "its packs are not those of its index" });
+            }
             None => {
                 let (what, kind) = ("the pack is missing".to_owned(), DamageKind::PackMissing);
                 damage.push(Damage { pack: id.to_string(), offset: 0, length, what, id, kind });

@@ -14,9 +14,10 @@ use message::recipe::{BlobRef, InvalidRecipe, JoinError, Recipe, Step, Stream};
 use message::{BlobName, Flags, InternalDate, MessageKey, Uid, UidSet};
 
 use crate::blocks::{BlobAt, Shelves};
+use crate::catalogue::apply::place;
 use crate::catalogue::query::{self, MessageRow};
 use crate::catalogue::state;
-use crate::catalogue::{as_of, changes, damaged, ledgers, loss, names, sizes, wanted};
+use crate::catalogue::{as_of, changes, damaged, ledgers, listing, loss, names, sizes, wanted};
 use crate::error::{Error, Result};
 use crate::hits::{MessageHit, tell_hits};
 use crate::ids::{AccountId, ArchiveId, CommitId, EpochId, MailboxId, RunId};
@@ -266,8 +267,7 @@ impl View<'_> {
     /// # Errors
     /// As [`accounts`](Self::accounts).
     pub fn placement(&self, epoch: EpochId, uid: Uid) -> Result<Option<PlacementInfo>> {
-        let row = query::placement(self.shelves.catalogue, epoch, uid)?;
-        row.map(|row| query::full(self.shelves.catalogue, row, None)).transpose()
+        listing::full(self.shelves.catalogue, place(epoch, uid.get()))
     }
 
     /// Placements of a mailbox in all its epochs, newest first (received date, then UID), until `each`
@@ -281,7 +281,7 @@ impl View<'_> {
         when: When,
         each: &mut dyn FnMut(PlacementInfo) -> ControlFlow<()>,
     ) -> Result<()> {
-        query::placements(self.shelves.catalogue, mailbox, when, each)
+        listing::placements(self.shelves.catalogue, mailbox, when, each)
     }
 
     /// What a folder held, as a multiset of messages to be given back, in the order of epochs and UIDs

@@ -67,6 +67,11 @@ pub(crate) fn messages(from: &Connection) -> Result<Vec<MessageNumber>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether any message is lost.
+pub(crate) fn any_message(from: &Connection) -> Result<bool> {
+    Ok(from.prepare_cached("SELECT 1 FROM lost_messages LIMIT 1")?.exists([])?)
+}
+
 pub(crate) fn is_lost(from: &Connection, message: MessageNumber) -> Result<bool> {
     let mut select = from.prepare_cached("SELECT 1 FROM lost_messages WHERE number = ?1")?;
     Ok(select.exists([sql(message.0)])?)
@@ -117,8 +122,7 @@ pub(crate) fn uids(from: &Connection, epoch: EpochId) -> Result<UidSet> {
 
 /// How many live placements of a mailbox are of lost messages.
 pub(crate) fn in_mailbox(from: &Connection, mailbox: MailboxId) -> Result<u64> {
-    let nothing = !from.prepare_cached("SELECT 1 FROM lost_messages LIMIT 1")?.exists([])?;
-    if nothing {
+    if !any_message(from)? {
         return Ok(0);
     }
     let mut lost = 0;

@@ -9,6 +9,7 @@
 //! * [`sizes`]: what the blocks weigh.
 //! * [`apply`]: the one function by which anything gets in, live or in a replay.
 //! * [`query`]: what can be asked.
+//! * [`listing`]: the placements of a mailbox.
 //! * [`as_of`]: the mailboxes that an account had.
 //! * [`history`]: all that is known of a UID, asked and restated.
 //! * [`changes`]: what runs brought and took, and the life of a message.
@@ -40,6 +41,7 @@ pub(crate) mod compare;
 pub(crate) mod damaged;
 pub(crate) mod history;
 pub(crate) mod ledgers;
+pub(crate) mod listing;
 pub(crate) mod loss;
 pub(crate) mod names;
 pub(crate) mod query;

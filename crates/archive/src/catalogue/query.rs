@@ -5,7 +5,7 @@
 //! ranges.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::RangeInclusive;
 
 use message::fields::Fields;
 use message::{Flags, InternalDate, MailboxName, MessageKey, ModSeq, NameEncoding, Uid, UidSet, UidValidity};
@@ -13,13 +13,13 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::apply::{PREFIX_BYTES, place, places, prefix, sql, unplace};
-use super::{ledgers, names};
+use super::ledgers;
 use crate::error::{Error, Result};
 use crate::frame::limit;
 use crate::ids::{AccountId, BlobNumber, EpochId, MailboxId, MessageNumber, PackId, RunId};
 use crate::info::{
-    AccountInfo, DrillInfo, DrillScope, EpochInfo, MailboxInfo, MailboxSeen, Mark, PlacementInfo, Proof,
-    RunInfo, Totals, TroubleInfo, When,
+    AccountInfo, DrillInfo, DrillScope, EpochInfo, MailboxInfo, MailboxSeen, Mark, Proof, RunInfo, Totals,
+    TroubleInfo,
 };
 use crate::journal::codec::date_from;
 use crate::wire::Cursor;
@@ -73,7 +73,7 @@ pub(crate) fn runs(from: &Connection, account: AccountId, limit: usize) -> Resul
 
 pub(crate) fn alarms(from: &Connection, account: AccountId) -> Result<Vec<RunInfo>> {
     let mut select = from.prepare_cached(&format!(
-        "SELECT {RUN_COLUMNS} FROM alarms a JOIN {RUNS} ON r.id = a.run
+        "SELECT {RUN_COLUMNS} FROM alarms a JOIN runs r ON r.id = a.run LEFT JOIN ledgers l ON l.run = r.id
          WHERE a.account = ?1 AND a.acknowledged = 0 ORDER BY id DESC"
     ))?;
     Ok(select.query_map([account.0], run_of_row)?.collect::<Result<_, _>>()?)
@@ -316,31 +316,6 @@ pub(crate) fn placement(from: &Connection, epoch: EpochId, uid: Uid) -> Result<O
     Ok(select.query_row([place(epoch, uid.get())], placement_of_row).optional()?)
 }
 
-/// A placement with everything that belongs to it. `as_of` chooses the flags.
-pub(crate) fn full(from: &Connection, row: PlacementRow, as_of: Option<RunId>) -> Result<PlacementInfo> {
-    let (epoch, uid) = unplace(row.place).ok_or(wrong("a place without epoch or UID"))?;
-    let message = message_row(from, row.message)?.ok_or(wrong("a placement of an unknown message"))?;
-    let lost = super::damaged::is_lost(from, row.message)?;
-    let flags = match as_of {
-        Some(run) => flags_as_of(from, &row, run)?,
-        None => row.flags,
-    };
-    Ok(PlacementInfo {
-        epoch,
-        uid,
-        uidl: names::uidl(from, row.place)?,
-        message: message.key,
-        size: message.size,
-        internal_date: row.internal_date,
-        flags: flags_text(from, flags)?,
-        fields: message.fields,
-        first_run: row.first_run,
-        last_run: row.last_run,
-        proof: row.proof,
-        lost,
-    })
-}
-
 /// What held until the first change after `run`, as far as that change was to this placement.
 pub(super) fn flags_as_of(from: &Connection, row: &PlacementRow, run: RunId) -> Result<i64> {
     let mut select = from.prepare_cached(
@@ -354,81 +329,6 @@ pub(crate) fn flags_text(from: &Connection, set: i64) -> Result<Flags> {
     let mut select = from.prepare_cached("SELECT flags FROM flag_sets WHERE id = ?1")?;
     let text: Option<String> = select.query_row([set], |row| row.get(0)).optional()?;
     Ok(Flags::parse(&text.ok_or(wrong("a set of flags that is not there"))?))
-}
-
-/// One of the rows that [`placements`] puts in order.
-struct Listed {
-    date: Option<i64>,
-    place: i64,
-    first_run: u32,
-    /// In `former`: the row's other key fields.
-    former: Option<(u32, i64)>,
-}
-
-/// See [`View::placements`](crate::view::View::placements). Keeps some forty bytes a placement.
-pub(crate) fn placements(
-    from: &Connection,
-    mailbox: MailboxId,
-    when: When,
-    each: &mut dyn FnMut(PlacementInfo) -> ControlFlow<()>,
-) -> Result<()> {
-    let mut listed = Vec::new();
-    for epoch in epochs(from, mailbox)? {
-        list_epoch(from, epoch.id, when, &mut listed)?;
-    }
-    let order = |row: &Listed| (row.date, row.place & 0xffff_ffff, row.place, row.first_run);
-    listed.sort_unstable_by_key(|row| std::cmp::Reverse(order(row)));
-    let current = format!("SELECT place, {PLACEMENT_COLUMNS} FROM placements WHERE place = ?1");
-    let former = format!(
-        "SELECT place, {PLACEMENT_COLUMNS} FROM former
-         WHERE place = ?1 AND last_run = ?2 AND first_run = ?3 AND message = ?4"
-    );
-    let (mut current, mut former) = (from.prepare_cached(&current)?, from.prepare_cached(&former)?);
-    for row in listed {
-        let row = match row.former {
-            None => current.query_row([row.place], placement_of_row)?,
-            Some((last_run, message)) => {
-                former.query_row((row.place, last_run, row.first_run, message), placement_of_row)?
-            }
-        };
-        if each(full(from, row, when.as_of)?).is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn list_epoch(from: &Connection, epoch: EpochId, when: When, listed: &mut Vec<Listed>) -> Result<()> {
-    let (first, last) = places(epoch);
-    let as_of = when.as_of.map_or(u32::MAX, RunId::get);
-    let wanted = |first_run: u32, last_run: Option<u32>| {
-        first_run <= as_of && (when.deleted || last_run.is_none_or(|last_run| last_run > as_of))
-    };
-    let mut select = from.prepare_cached(
-        "SELECT place, date, first_run, last_run FROM placements WHERE place BETWEEN ?1 AND ?2",
-    )?;
-    let mut rows = select.query((first, last))?;
-    while let Some(row) = rows.next()? {
-        let (first_run, last_run) = (row.get(2)?, row.get(3)?);
-        if wanted(first_run, last_run) {
-            listed.push(Listed { place: row.get(0)?, date: row.get(1)?, first_run, former: None });
-        }
-    }
-    if when.as_of.is_none() && !when.deleted {
-        return Ok(());
-    }
-    let mut select = from.prepare_cached(
-        "SELECT place, date, first_run, last_run, message FROM former WHERE place BETWEEN ?1 AND ?2",
-    )?;
-    let mut rows = select.query((first, last))?;
-    while let Some(row) = rows.next()? {
-        let (first_run, last_run) = (row.get(2)?, row.get(3)?);
-        if wanted(first_run, Some(last_run)) {
-            let former = Some((last_run, row.get(4)?));
-            listed.push(Listed { place: row.get(0)?, date: row.get(1)?, first_run, former });
-        }
-    }
-    Ok(())
 }
 
 pub(crate) fn held_uids(from: &Connection, epoch: EpochId) -> Result<UidSet> {
@@ -838,6 +738,13 @@ pub(crate) fn packs(from: &Connection) -> Result<Vec<(PackId, u64)>> {
     let rows =
         select.query_map([], |row| Ok((PackId(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether the index of packs has one of this id: a flipped bit in their table makes a pack that never was.
+pub(crate) fn has_pack(from: &Connection, pack: PackId) -> Result<bool> {
+    let mut select =
+        from.prepare_cached("SELECT 1 FROM packs INDEXED BY sqlite_autoindex_packs_1 WHERE id = ?1")?;
+    Ok(select.exists([pack.0])?)
 }
 
 /// Whether the catalogue knows a pack as sealed.

@@ -84,7 +84,9 @@ pub(super) fn what_is_unknown(knows: &Connection, packs_say: &Connection) -> Res
 }
 
 const ACCOUNTS: &str = "SELECT id, name, protocol FROM accounts WHERE id > 0 ORDER BY id";
-const RUNS: &str = "SELECT id, account, started_ms, finished_ms, outcome, ledger FROM runs ORDER BY id";
+/// A ledger is in the same record as the outcome.
+const RUNS: &str =
+    "SELECT id, account, started_ms, finished_ms, outcome, new, vanished, suspicious FROM runs ORDER BY id";
 const ALARMS: &str = "SELECT run, account, acknowledged FROM alarms ORDER BY run";
 const DRILLS: &str = "SELECT * FROM drills ORDER BY account";
 const MAILBOXES: &str =
