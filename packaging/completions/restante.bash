@@ -631,7 +631,7 @@ _restante() {
             return 0
             ;;
         restante__subcmd__status)
-            opts="-q -v -h --config --archive --json --quiet --verbose --log-format --help"
+            opts="-q -v -h --sizes --config --archive --json --quiet --verbose --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -185,6 +185,7 @@ complete -c restante -n "__fish_restante_using_subcommand status" -l archive -d 
 complete -c restante -n "__fish_restante_using_subcommand status" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'
 text\t'One line of text'
 json\t'One line of JSON'"
+complete -c restante -n "__fish_restante_using_subcommand status" -l sizes -d 'Also tell where the archive\'s bytes go'
 complete -c restante -n "__fish_restante_using_subcommand status" -l json -d 'Print one JSON document on standard output, and nothing else there'
 complete -c restante -n "__fish_restante_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
 complete -c restante -n "__fish_restante_using_subcommand status" -s v -l verbose -d 'Say what is being done'
