@@ -38,6 +38,9 @@ pub fn split(data: &[u8]) {
     assert_eq!(Recipe::decode_steps(&steps), Ok(split.recipe.steps.clone()));
     let (again, same) = split_in(bytes, usize::from(portion).pow(2) / 16 + 1);
     assert!(again == split && same == pieces, "the split depends on the portions");
+    let mut same = Vec::new();
+    let again = crate::split::split(bytes, &mut |piece| same.push(piece));
+    assert!(again == Ok(split) && same == pieces, "a message that is there as a whole is split otherwise");
 }
 
 fn split_in(bytes: &[u8], portion: usize) -> (SplitMessage, Vec<Piece>) {

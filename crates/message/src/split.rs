@@ -16,8 +16,9 @@
 //! depends on its bytes only, never on the portions in which they come. Memory is bounded by a few
 //! times [`MAX_BLOB`], whatever a message weighs.
 //!
-//! Invariant: joining the recipe gives the message. [`Splitter::finish`] has proven it, with the
-//! bytes of the very pieces that it hands out.
+//! Invariant: joining the recipe gives the message. That is proven before a piece is handed out, with
+//! its very bytes: [`split`] compares them with the message, and [`Splitter`], which does not have it as a
+//! whole, hashes what came and what the pieces give.
 
 mod assembly;
 mod run;
@@ -25,7 +26,7 @@ mod run;
 use std::convert::Infallible;
 use std::fmt;
 
-use assembly::Assembly;
+use assembly::{Assembly, Proof};
 use memchr::memchr;
 use run::{MAX_LINE, MIN_RUN_BYTES, Run, Scratch, first_line};
 
@@ -80,29 +81,36 @@ pub enum SplitError {
     /// The pieces do not give the message that came. The message must be fetched again; pieces
     /// handed out are blobs that nothing refers to.
     #[error(
-        "message {key} ({size} bytes), joined again from its parts, gives {found}: \
+        "message {key} ({size} bytes), joined again from its parts, is another: \
          this machine's memory or processor is at fault"
     )]
     NotTheMessage {
         /// What came.
         key: MessageKey,
-        /// What the pieces give.
-        found: MessageKey,
         /// How many bytes came.
         size: u64,
     },
 }
 
+/// Takes a message apart that is there as a whole.
+///
+/// # Errors
+/// As [`Splitter::finish`].
+pub fn split(message: &[u8], out: &mut impl FnMut(Piece)) -> Result<SplitMessage, SplitError> {
+    let mut splitter = Splitter::with(Proof::comparing(message));
+    splitter.push(message, out);
+    splitter.finish(out)
+}
+
 /// Takes one message apart. Push its bytes in order, in portions of any size, then finish.
-pub struct Splitter {
-    key: blake3::Hasher,
+pub struct Splitter<'m> {
     size: u64,
     place: Place,
     /// The beginning of a line whose end has not come yet, at most [`MAX_LINE`] bytes.
     unfinished: Vec<u8>,
     run: Option<Run>,
     scratch: Scratch,
-    assembly: Assembly,
+    assembly: Assembly<'m>,
 }
 
 /// Where in the message the next byte lies.
@@ -117,24 +125,27 @@ enum Place {
     LongLine,
 }
 
-impl Default for Splitter {
+impl Default for Splitter<'_> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Splitter {
+impl<'m> Splitter<'m> {
     /// A splitter for one message.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(Proof::hashing())
+    }
+
+    fn with(proof: Proof<'m>) -> Self {
         Self {
-            key: blake3::Hasher::new(),
             size: 0,
             place: Place::HeaderLineStart,
             unfinished: Vec::new(),
             run: None,
             scratch: Scratch::default(),
-            assembly: Assembly::default(),
+            assembly: Assembly::new(proof),
         }
     }
 
@@ -142,7 +153,7 @@ impl Splitter {
     /// come before.
     pub fn push(&mut self, bytes: &[u8], out: &mut impl FnMut(Piece)) {
         for window in bytes.chunks(WINDOW) {
-            self.key.update(window);
+            self.assembly.came(window);
             self.size += window.len() as u64;
             let header = if self.in_header() { self.header_length(window) } else { 0 };
             let (header, body) = window.split_at(header);
@@ -168,9 +179,7 @@ impl Splitter {
             None => 0,
         };
         self.assembly.append(Stream::Text, &line[taken..], out);
-        let (key, size) = (MessageKey::from(self.key.finalize()), self.size);
-        let assembled = self.assembly.finish(key, size, out)?;
-        Ok(SplitMessage { key, size, recipe: assembled.recipe, fields: assembled.fields })
+        self.assembly.finish(self.size, out)
     }
 
     fn in_header(&self) -> bool {

@@ -27,8 +27,13 @@ fn split_in(bytes: &[u8], portions: &[usize]) -> (SplitMessage, Vec<Piece>) {
     (split, pieces)
 }
 
+/// Splits bytes that are there as a whole, which must not differ.
 fn split(bytes: &[u8]) -> (SplitMessage, Vec<Piece>) {
-    split_in(bytes, &[usize::MAX])
+    let mut pieces = Vec::new();
+    let split = restante_message::split::split(bytes, &mut |piece| pieces.push(piece)).unwrap();
+    let whole = (split, pieces);
+    assert!(whole == split_in(bytes, &[usize::MAX]));
+    whole
 }
 
 fn join(recipe: &Recipe, pieces: &[Piece]) -> Vec<u8> {

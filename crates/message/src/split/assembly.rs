@@ -1,17 +1,16 @@
 //! Blobs and recipe in the making, and the proof that they give the message.
 //!
 //! Bytes come in the order of the message; header and text fill an open blob, attachments come
-//! whole. A blob that is done is named, and held until the bytes that the recipe makes of it have
-//! been hashed from the very buffer that is then handed out: if memory or processor has changed a
-//! byte on the way, the hash is not the message's, and the message is refused instead of archived
-//! wrong.
+//! whole. A blob that is done is named, and held until the proof has read the bytes that the recipe makes
+//! of it, from the very buffer that is then handed out: if memory or processor has changed a byte on the
+//! way, they are not the message's, and the message is refused instead of archived wrong.
 //!
 //! Invariant: no piece is handed out before the proof has read it. What is held is bounded by
 //! [`HOLD_BYTES`] and the open blob.
 
 use std::convert::Infallible;
 
-use super::{MAX_BLOB, Piece, SplitError};
+use super::{MAX_BLOB, Piece, SplitError, SplitMessage};
 use crate::base64_lines::Shape;
 use crate::fields::Fields;
 use crate::recipe::{BlobRef, Cursors, Recipe, Step, Stream};
@@ -25,8 +24,64 @@ const HOLD_BYTES: usize = 2 * MAX_BLOB;
 /// but short runs. A message of this many parts is an attack or a test.
 const MAX_RUNS: usize = 1 << 16;
 
-#[derive(Default)]
-pub(super) struct Assembly {
+/// Bytes that are hashed at a time: many lanes of BLAKE3 at once, and still in the cache.
+const HASHED_BYTES: usize = 64 << 10;
+
+/// What the joined pieces are held against, in the order of the message.
+pub(super) enum Proof<'m> {
+    /// All that came is gone by then: two hashes have to be equal.
+    Hashing { came: blake3::Hasher, given: blake3::Hasher },
+    /// The message is at hand. Every byte is compared with it, and only bytes that were equal are hashed:
+    /// the key is that of what the pieces give.
+    Comparing { message: &'m [u8], equal: usize, hashed: usize, key: blake3::Hasher, differs: bool },
+}
+
+impl<'m> Proof<'m> {
+    pub(super) fn hashing() -> Self {
+        Self::Hashing { came: blake3::Hasher::new(), given: blake3::Hasher::new() }
+    }
+
+    pub(super) fn comparing(message: &'m [u8]) -> Self {
+        Self::Comparing { message, equal: 0, hashed: 0, key: blake3::Hasher::new(), differs: false }
+    }
+
+    /// The next bytes that the pieces give.
+    fn given(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Hashing { given, .. } => {
+                given.update(bytes);
+            }
+            Self::Comparing { message, equal, hashed, key, differs } => {
+                *differs |= message.get(*equal..*equal + bytes.len()) != Some(bytes);
+                if *differs {
+                    return;
+                }
+                *equal += bytes.len();
+                while *equal - *hashed >= HASHED_BYTES {
+                    key.update(&message[*hashed..*hashed + HASHED_BYTES]);
+                    *hashed += HASHED_BYTES;
+                }
+            }
+        }
+    }
+
+    /// The message's key, if all of it was given and nothing else.
+    fn finish(mut self, size: u64) -> Result<MessageKey, SplitError> {
+        let (key, found) = match &mut self {
+            Self::Hashing { came, given } => (came.finalize().into(), Some(given.finalize().into())),
+            Self::Comparing { message, equal, differs, .. } if *differs || *equal < message.len() => {
+                (MessageKey::of(message), None)
+            }
+            Self::Comparing { message, hashed, key, .. } => {
+                let key = MessageKey::from(key.update(&message[*hashed..]).finalize());
+                (key, Some(key))
+            }
+        };
+        if found == Some(key) { Ok(key) } else { Err(SplitError::NotTheMessage { key, size }) }
+    }
+}
+
+pub(super) struct Assembly<'m> {
     recipe: Recipe,
     open: Option<Open>,
     /// Named and not yet proven, with their index in the recipe.
@@ -34,7 +89,7 @@ pub(super) struct Assembly {
     held_bytes: usize,
     /// How many steps the proof has followed.
     proven_steps: usize,
-    proof: blake3::Hasher,
+    proof: Proof<'m>,
     attachments: usize,
     fields: Option<Fields>,
 }
@@ -48,13 +103,27 @@ struct Open {
     copied: usize,
 }
 
-/// What comes of a message when it is proven.
-pub(super) struct Assembled {
-    pub(super) recipe: Recipe,
-    pub(super) fields: Fields,
-}
+impl<'m> Assembly<'m> {
+    pub(super) fn new(proof: Proof<'m>) -> Self {
+        Self {
+            recipe: Recipe::default(),
+            open: None,
+            held: Vec::new(),
+            held_bytes: 0,
+            proven_steps: 0,
+            proof,
+            attachments: 0,
+            fields: None,
+        }
+    }
 
-impl Assembly {
+    /// Takes note of bytes as they come.
+    pub(super) fn came(&mut self, bytes: &[u8]) {
+        if let Proof::Hashing { came, .. } = &mut self.proof {
+            came.update(bytes);
+        }
+    }
+
     /// Whether another run may become a blob.
     pub(super) fn takes_runs(&self) -> bool {
         self.attachments < MAX_RUNS
@@ -95,18 +164,15 @@ impl Assembly {
     /// Proves the whole message, then hands out what is still held.
     pub(super) fn finish(
         mut self,
-        key: MessageKey,
         size: u64,
         out: &mut impl FnMut(Piece),
-    ) -> Result<Assembled, SplitError> {
+    ) -> Result<SplitMessage, SplitError> {
         self.close();
         self.prove();
-        let found = MessageKey::from(self.proof.finalize());
-        if found != key {
-            return Err(SplitError::NotTheMessage { key, found, size });
-        }
+        let proof = std::mem::replace(&mut self.proof, Proof::hashing());
+        let key = proof.finish(size)?;
         self.hand_out(out);
-        Ok(Assembled { recipe: self.recipe, fields: self.fields.unwrap_or_default() })
+        Ok(SplitMessage { key, size, recipe: self.recipe, fields: self.fields.unwrap_or_default() })
     }
 
     /// The open blob of this stream, begun if need be.
@@ -174,7 +240,7 @@ impl Assembly {
             let portion = cursors.advance(number, step).expect("the steps were made from these blobs");
             let (_, piece) = &self.held[(step.blob() - first) as usize];
             let Ok(()) = portion.write(&piece.bytes, |bytes| {
-                self.proof.update(bytes);
+                self.proof.given(bytes);
                 Ok::<_, Infallible>(())
             });
         }
@@ -198,40 +264,51 @@ mod tests {
 
     const SHAPE: Shape = Shape { line_length: 76, line_end: LineEnd::Lf };
 
-    fn message() -> (Assembly, MessageKey) {
-        let mut assembly = Assembly::default();
+    const MESSAGE: &[u8] = b"Subject: x\n\nbefore\nQUJD\nafter\n";
+
+    fn assembly(proof: Proof<'_>) -> Assembly<'_> {
+        let mut assembly = Assembly::new(proof);
+        assembly.came(MESSAGE);
         let mut never = |_| panic!("nothing is proven yet");
         assembly.append(Stream::Header, b"Subject: x\n\n", &mut never);
         assembly.append(Stream::Text, b"before\n", &mut never);
         assembly.attach(b"ABC".to_vec(), SHAPE, true, &mut never);
         assembly.append(Stream::Text, b"after\n", &mut never);
-        (assembly, MessageKey::of(b"Subject: x\n\nbefore\nQUJD\nafter\n"))
+        assembly
     }
+
+    const PROOFS: [fn() -> Proof<'static>; 2] = [Proof::hashing, || Proof::comparing(MESSAGE)];
 
     #[test]
     fn pieces_are_handed_out_when_the_message_is_proven() {
-        let (assembly, key) = message();
-        let mut pieces = Vec::new();
-        let assembled = assembly.finish(key, 30, &mut |piece| pieces.push(piece)).unwrap();
-        assert_eq!(pieces.len(), 3);
-        assert_eq!(assembled.recipe.size(), Ok(30));
-        assert_eq!(assembled.fields.subject, "x");
+        for proof in PROOFS {
+            let mut pieces = Vec::new();
+            let message = assembly(proof()).finish(30, &mut |piece| pieces.push(piece)).unwrap();
+            assert_eq!(pieces.len(), 3);
+            assert_eq!((message.key, message.recipe.size()), (MessageKey::of(MESSAGE), Ok(30)));
+            assert_eq!(message.fields.subject, "x");
+        }
     }
 
     #[test]
     fn a_bit_that_flips_between_the_stages_is_noticed() {
-        let flips: [fn(&mut Assembly); 4] = [
+        let flips: [fn(&mut Assembly<'_>); 6] = [
             |assembly| assembly.held[0].1.bytes[9] ^= 1,
             |assembly| assembly.held[1].1.bytes[2] ^= 0x80,
             |assembly| assembly.open.as_mut().unwrap().bytes[0] ^= 4,
             |assembly| assembly.recipe.steps.swap(1, 2),
+            |assembly| assembly.open.as_mut().unwrap().bytes.truncate(3),
+            |assembly| assembly.open.as_mut().unwrap().bytes.push(b'x'),
         ];
-        for (number, flip) in flips.into_iter().enumerate() {
-            let (mut assembly, key) = message();
-            flip(&mut assembly);
-            let mut never = |_| panic!("a piece of an unproven message was handed out");
-            let result = assembly.finish(key, 30, &mut never);
-            assert!(matches!(result, Err(SplitError::NotTheMessage { .. })), "{number}");
+        for proof in PROOFS {
+            for (number, flip) in flips.into_iter().enumerate() {
+                let mut assembly = assembly(proof());
+                flip(&mut assembly);
+                let mut never = |_| panic!("a piece of an unproven message was handed out");
+                let result = assembly.finish(30, &mut never);
+                let refused = SplitError::NotTheMessage { key: MessageKey::of(MESSAGE), size: 30 };
+                assert_eq!(result, Err(refused), "{number}");
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{EpochId, Writer};
 use bytes::Bytes;
-use message::split::{SplitMessage, Splitter};
+use message::split::{SplitError, SplitMessage, Splitter, split};
 use message::{Flags, InternalDate, Uid};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -169,9 +169,8 @@ impl SplitterEnd {
                     Box::new(move |desk| desk.store(arrived, &message, pieces, None))
                 }
                 Raw::Whole { arrived, bytes, share } => {
-                    let mut splitter = Splitter::new();
-                    splitter.push(&bytes, &mut keep);
-                    let Some(message) = self.sound(arrived.uid, splitter.finish(&mut keep)) else { continue };
+                    let Some(message) = self.sound(arrived.uid, split(&bytes, &mut keep)) else { continue };
+                    drop(bytes);
                     Box::new(move |desk| desk.store(arrived, &message, pieces, Some(share)))
                 }
             };
@@ -181,12 +180,8 @@ impl SplitterEnd {
         }
     }
 
-    fn sound(
-        &self,
-        uid: Uid,
-        split: Result<SplitMessage, message::split::SplitError>,
-    ) -> Option<SplitMessage> {
-        let note = |error: message::split::SplitError| {
+    fn sound(&self, uid: Uid, split: Result<SplitMessage, SplitError>) -> Option<SplitMessage> {
+        let note = |error: SplitError| {
             self.spoilt.lock().unwrap_or_else(PoisonError::into_inner).push((uid, error.to_string()));
         };
         split.map_err(note).ok()
