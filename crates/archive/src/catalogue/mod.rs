@@ -179,6 +179,9 @@ fn prepare(connection: &Connection) -> Result<()> {
     // S12: a hostile file must not run anything through its schema.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Plans do not depend on the values that are bound: else SQLite would plan most statements anew for each
+    // message.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     set(connection, "cell_size_check", "on")?;
     // D9: a mapped file turns a read error into a signal.
     set(connection, "mmap_size", 0)?;
