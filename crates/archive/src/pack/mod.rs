@@ -5,11 +5,13 @@
 //! * [`reader`]: one frame at a known place, checked.
 //! * [`walk`]: all frames from a place on, also behind damage, gathered into commits.
 //! * [`writer`]: frames appended to the open pack, the commit record, the sync, the next pack.
+//! * [`ahead`]: syncs before the one that counts.
 //! * [`stage`]: the same on a thread of its own, so that one block is compressed while the next fills.
 //!
 //! Invariant: a byte that a commit covers is never written again, and a pack is only ever cut behind
 //! its last commit.
 
+pub(crate) mod ahead;
 pub(crate) mod files;
 pub(crate) mod header;
 pub(crate) mod reader;

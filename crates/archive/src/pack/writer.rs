@@ -15,7 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use message::BlobName;
+use message::recipe::Stream;
 
+use super::ahead::SyncAhead;
 use super::header::{PACK_HEADER_BYTES, PackHeader, Previous, file_name};
 use crate::block::{Directory, DirectoryEntry, PlainBlock};
 use crate::disk::{Access, Disk, DiskFile, write_all_at};
@@ -28,6 +30,14 @@ use crate::surroundings::Surroundings;
 /// A block is stored as it is unless compression saves at least one byte in so many: attachments are
 /// nearly all compressed already, and what is stored as it is costs nothing to read.
 const WORTHWHILE_SHARE: usize = 256;
+
+/// zstd level at which blocks of attachments are tried first: thrice as fast as the usual one where there is
+/// nothing to find, as in nearly all of them.
+const TRIAL_LEVEL: i32 = -1;
+
+/// A block of attachments is compressed at the usual level only if the trial saves at least one byte in so
+/// many. Measured on mixed real mail, with 0.1 % more bytes, it takes half the time.
+const PROMISING_SHARE: usize = 32;
 
 /// zstd level of journal frames: they are few and small, and read more often than written.
 const JOURNAL_LEVEL: i32 = 9;
@@ -101,6 +111,7 @@ pub(crate) struct PackWriter {
     open: Option<OpenPack>,
     blocks: Vec<StoredBlock>,
     block_compressor: zstd::bulk::Compressor<'static>,
+    trial_compressor: zstd::bulk::Compressor<'static>,
     journal_compressor: zstd::bulk::Compressor<'static>,
     scratch: Vec<u8>,
 }
@@ -119,6 +130,7 @@ struct OpenPack {
     checks: Vec<[u8; 16]>,
     /// Whether the folder does not yet durably name the file.
     unnamed: bool,
+    ahead: SyncAhead,
 }
 
 impl std::fmt::Debug for PackWriter {
@@ -154,7 +166,8 @@ impl PackWriter {
                 .map_err(std::io::Error::other)
                 .doing("make a compressor for", &dir)
         };
-        let (block_compressor, journal_compressor) = (compressor(options.level)?, compressor(JOURNAL_LEVEL)?);
+        let (block_compressor, trial_compressor) = (compressor(options.level)?, compressor(TRIAL_LEVEL)?);
+        let journal_compressor = compressor(JOURNAL_LEVEL)?;
         let mut writer = Self {
             disk,
             dir,
@@ -169,6 +182,7 @@ impl PackWriter {
             open: None,
             blocks: Vec::new(),
             block_compressor,
+            trial_compressor,
             journal_compressor,
             scratch: Vec::new(),
         };
@@ -193,6 +207,7 @@ impl PackWriter {
             checks: Vec::new(),
             // A crash may have come between the sync of the file and that of the folder.
             unnamed: true,
+            ahead: SyncAhead::new(previous.length),
         })
     }
 
@@ -200,11 +215,7 @@ impl PackWriter {
     pub(crate) fn block(&mut self, block: PlainBlock) -> Result<()> {
         refuse_changed_bytes(&block)?;
         let meta = block.directory.encode();
-        self.scratch.clear();
-        self.scratch.reserve(zstd::zstd_safe::compress_bound(block.body.len()));
-        let compressed = self.block_compressor.compress_to_buffer(&block.body, &mut self.scratch);
-        let limit = block.body.len() - block.body.len() / WORTHWHILE_SHARE;
-        let compressed = compressed.is_ok_and(|length| length < limit);
+        let compressed = self.compress(&block);
         let scratch = std::mem::take(&mut self.scratch);
         let (codec, body) = if compressed { (Codec::Zstd, &scratch) } else { (Codec::Stored, &block.body) };
         let plain_length = block.body.len() as u64;
@@ -213,6 +224,23 @@ impl PackWriter {
         self.scratch = scratch;
         self.blocks.push(StoredBlock { offset, directory_bytes, body_bytes, directory: block.directory });
         Ok(())
+    }
+
+    /// Compresses a block into the scratch buffer, if that is worth it.
+    fn compress(&mut self, block: &PlainBlock) -> bool {
+        self.scratch.clear();
+        self.scratch.reserve(zstd::zstd_safe::compress_bound(block.body.len()));
+        let length = block.body.len();
+        let saves = |compressed: &std::io::Result<usize>, share| {
+            compressed.as_ref().is_ok_and(|compressed| *compressed < length - length / share)
+        };
+        if block.directory.stream == Stream::Attachment {
+            let tried = self.trial_compressor.compress_to_buffer(&block.body, &mut self.scratch);
+            if !saves(&tried, PROMISING_SHARE) {
+                return saves(&tried, WORTHWHILE_SHARE);
+            }
+        }
+        saves(&self.block_compressor.compress_to_buffer(&block.body, &mut self.scratch), WORTHWHILE_SHARE)
     }
 
     /// Appends journal records; `keys` is the frame's directory.
@@ -253,7 +281,7 @@ impl PackWriter {
             plain_length: 0,
         })?;
         let open = self.open.as_mut().expect("a frame was just appended to it");
-        open.file.sync().doing("sync", &open.path)?;
+        open.ahead.finish(open.end).and_then(|()| open.file.sync()).doing("sync", &open.path)?;
         if open.unnamed {
             self.disk.sync_dir(&self.dir).doing("sync", &self.dir)?;
             open.unnamed = false;
@@ -315,6 +343,7 @@ impl PackWriter {
         write_all_at(&*open.file, frame.body, offset + head.len() as u64).doing("write to", &open.path)?;
         open.end = offset + head.len() as u64 + frame.body.len() as u64;
         open.checks.push(check);
+        open.ahead.written(&open.file, open.end);
         Ok(offset)
     }
 
@@ -344,6 +373,7 @@ impl PackWriter {
             end: length,
             checks: Vec::new(),
             unnamed: true,
+            ahead: SyncAhead::new(0),
         });
         Ok(())
     }
