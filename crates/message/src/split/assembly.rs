@@ -28,6 +28,7 @@ const MAX_RUNS: usize = 1 << 16;
 const HASHED_BYTES: usize = 64 << 10;
 
 /// What the joined pieces are held against, in the order of the message.
+#[expect(clippy::large_enum_variant, reason = "there is one, and it stays where it is")]
 pub(super) enum Proof<'m> {
     /// All that came is gone by then: two hashes have to be equal.
     Hashing { came: blake3::Hasher, given: blake3::Hasher },
