@@ -252,7 +252,11 @@ impl Memory {
         let mut content = self.read()?;
         let known = content.archives.iter().position(|known| known.path == path);
         let known = known.map(|at| content.archives.remove(at));
-        content.archives.extend(change(known));
+        let changed = change(known.clone());
+        if changed.is_some() && changed == known {
+            return Ok(());
+        }
+        content.archives.extend(changed);
         content.archives.sort_by(|a, b| a.path.cmp(&b.path));
         self.write(&content)
     }

@@ -29,6 +29,9 @@ use crate::surroundings::Time;
 const BUDGET_BYTES: u32 = 24 << 20;
 const PERMIT_BYTES: u32 = 1 << 10;
 
+/// So much is handed to the archive's thread at once, if there is so much.
+const READY_TASKS: usize = 32;
+
 /// Where a message lay and what the server said of it.
 #[derive(Debug)]
 pub(crate) struct Arrived {
@@ -150,34 +153,53 @@ impl SplitterEnd {
     /// The splitter thread: until the engine hangs up.
     pub(super) fn run(self) {
         let mut sliced = Splitter::new();
-        while let Ok(raw) = self.from_engine.recv() {
-            let mut pieces = Vec::new();
-            let mut keep = |piece| pieces.push(piece);
-            let task: Task = match raw {
-                Raw::Task(task) => task,
-                Raw::AbortSlices => {
-                    sliced = Splitter::new();
-                    continue;
-                }
-                Raw::Slice { bytes, share } => {
-                    sliced.push(&bytes, &mut keep);
-                    Box::new(move |desk| desk.put(pieces, Some(share)))
-                }
-                Raw::EndOfSlices(arrived) => {
-                    let whole = std::mem::take(&mut sliced).finish(&mut keep);
-                    let Some(message) = self.sound(arrived.uid, whole) else { continue };
-                    Box::new(move |desk| desk.store(arrived, &message, pieces, None))
-                }
-                Raw::Whole { arrived, bytes, share } => {
-                    let Some(message) = self.sound(arrived.uid, split(&bytes, &mut keep)) else { continue };
-                    drop(bytes);
-                    Box::new(move |desk| desk.store(arrived, &message, pieces, Some(share)))
-                }
-            };
-            if self.to_archive.send(task).is_err() {
-                return;
-            }
+        let mut ready = Vec::new();
+        while let Some(raw) = self.next(&mut ready) {
+            ready.extend(self.split(raw, &mut sliced));
         }
+    }
+
+    /// What comes next. What is ready is handed to the archive's thread before this one waits for more, or
+    /// when it is much: two threads that wake each other for every small message do little else.
+    fn next(&self, ready: &mut Vec<Task>) -> Option<Raw> {
+        if ready.len() < READY_TASKS
+            && let Ok(raw) = self.from_engine.try_recv()
+        {
+            return Some(raw);
+        }
+        let tasks = std::mem::take(ready);
+        if !tasks.is_empty() {
+            let all: Task = Box::new(move |desk| tasks.into_iter().for_each(|task| task(desk)));
+            self.to_archive.send(all).ok()?;
+        }
+        self.from_engine.recv().ok()
+    }
+
+    /// What the archive's thread has to do with it.
+    fn split(&self, raw: Raw, sliced: &mut Splitter<'static>) -> Option<Task> {
+        let mut pieces = Vec::new();
+        let mut keep = |piece| pieces.push(piece);
+        let task: Task = match raw {
+            Raw::Task(task) => task,
+            Raw::AbortSlices => {
+                *sliced = Splitter::new();
+                return None;
+            }
+            Raw::Slice { bytes, share } => {
+                sliced.push(&bytes, &mut keep);
+                Box::new(move |desk| desk.put(pieces, Some(share)))
+            }
+            Raw::EndOfSlices(arrived) => {
+                let whole = std::mem::take(sliced).finish(&mut keep);
+                let message = self.sound(arrived.uid, whole)?;
+                Box::new(move |desk| desk.store(arrived, &message, pieces, None))
+            }
+            Raw::Whole { arrived, bytes, share } => {
+                let message = self.sound(arrived.uid, split(&bytes, &mut keep))?;
+                Box::new(move |desk| desk.store(arrived, &message, pieces, Some(share)))
+            }
+        };
+        Some(task)
     }
 
     fn sound(&self, uid: Uid, split: Result<SplitMessage, SplitError>) -> Option<SplitMessage> {
