@@ -85,19 +85,19 @@ pub(crate) struct Applier {
     message_bytes: i64,
     /// Places whose message no record defines.
     pub(crate) dangling: BTreeSet<i64>,
-    newest: Newest,
+    pub(super) newest: Newest,
 }
 
 /// What saves most of the questions. Numbers ascend, so what has one that is higher than all others is new;
 /// a message is mostly placed right after it was recorded; and mostly nothing is in trouble.
 #[derive(Debug, Default)]
-struct Newest {
+pub(super) struct Newest {
     blob: Option<i64>,
     message: Option<i64>,
     /// The message that was recorded last, when it was new then, and its size.
     recorded: Option<(i64, i64)>,
     /// Whether that one lies nowhere yet.
-    is_unplaced: bool,
+    pub(super) is_unplaced: bool,
     /// Whether any place may be in trouble.
     has_troubles: Option<bool>,
     /// Whether names of blobs are put aside until the catalogue is finished.

@@ -162,6 +162,8 @@ impl Applier {
         at: i64,
         known: bool,
     ) -> Result<()> {
+        // Whichever message this is; at worst the next one is asked for once too often.
+        self.newest.is_unplaced = false;
         to.prepare_cached("INSERT OR IGNORE INTO whereabouts VALUES (?1, ?2, ?3)")?
             .execute((account, message, at))?;
         if !known {

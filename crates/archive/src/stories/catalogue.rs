@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::catalogue::apply::message_number;
 use crate::catalogue::compare::first_difference;
 use crate::catalogue::{finish, open_for_making, open_for_reading, schema};
+use crate::journal::record::{History, Record, Stay};
 use crate::open::{discover, require_identity};
 use crate::replay::replay;
 
@@ -256,4 +258,25 @@ fn a_tidied_catalogue_says_the_same_and_an_open_batch_is_not_disturbed() {
     drop((reader, writer));
     let report = verify_at(&world.place, Depth::Full, None, &mut |_| {}).unwrap();
     assert!(report.is_whole() && report.catalogue == CatalogueFinding::Ok, "{report:?}");
+}
+
+#[test]
+fn a_message_that_is_restated_before_it_is_placed_elsewhere_is_counted_once() {
+    let world = World::new();
+    let mut writer = world.writer();
+    let run = begin(&mut writer, "INBOX").unwrap();
+    let sent = writer.mailbox(run.account, &seen("Sent")).unwrap();
+    let sent = writer.epoch(sent, UidValidity::new(7)).unwrap();
+    let key = put(&mut writer, &mail(1)).unwrap();
+    let message = message_number(writer.catalogue(), &key).unwrap().unwrap();
+    let NewPlacement { internal_date: date, flags, proof, .. } = placement(key, 1);
+    let stay = Stay { first_run: run.run, last_run: None, message, date, flags, proof };
+    let history = History { stays: vec![stay], flags_until: Vec::new() };
+    writer.record(Record::Restated { epoch: run.epoch, uid: uid(1), history }).unwrap();
+    writer.place(sent, uid(1), placement(key, 1)).unwrap();
+    writer.commit().unwrap();
+    let totals = writer.view().totals(Some(run.account)).unwrap();
+    assert_eq!((totals.messages, totals.live), (1, 2));
+    drop(writer);
+    assert_eq!(difference(&world), None);
 }
