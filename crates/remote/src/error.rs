@@ -196,6 +196,10 @@ pub enum Error {
         /// What it said, escaped.
         heard: String,
     },
+    /// The server completed a later command before an earlier one, although the later one was about
+    /// another mailbox.
+    #[error("the server answered commands in another order than they were sent in; connection dropped")]
+    OutOfOrder,
     /// A message number of one POP3 session was used in another, where it may be another message's;
     /// nothing was sent.
     #[error("message number {number} belongs to another session")]
@@ -231,7 +235,9 @@ impl Error {
                 Some(limit @ Kind::Limit { .. }) => limit,
                 _ => Kind::Refused,
             },
-            Self::Bound { .. } | Self::Malformed { .. } | Self::OutOfStep { .. } => Kind::Protocol,
+            Self::Bound { .. } | Self::Malformed { .. } | Self::OutOfStep { .. } | Self::OutOfOrder => {
+                Kind::Protocol
+            }
         }
     }
 

@@ -60,8 +60,9 @@ impl Time {
     pub(crate) async fn wait<T>(self, answer: impl Future<Output = T>) -> T {
         match self {
             Self::Real => answer.await,
-            // A paused clock would take the waiting for idleness, and jump.
-            Self::Paused(_) => futures::executor::block_on(answer),
+            // A paused clock would take the waiting for idleness, and jump. Nor may tokio put the answer off
+            // until this task has let others have a turn: it will not.
+            Self::Paused(_) => futures::executor::block_on(tokio::task::unconstrained(answer)),
         }
     }
 }

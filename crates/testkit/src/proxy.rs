@@ -1,14 +1,19 @@
-//! A proxy on loopback that does harm: it cuts or stalls connections after n octets, and counts.
+//! A proxy on loopback that does harm: it cuts or stalls connections after n octets, and counts; or it
+//! is a long line, on which octets take their time.
 //!
 //! It forwards octets as they are, so TLS passes through; what a client sees is a network that
 //! fails. Harm is planned per connection, from a seed where it should differ.
+
+mod line;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use line::{Line, Way};
 use server::sample::Random;
 
 /// Which way octets go.
@@ -70,6 +75,9 @@ struct Shared {
     to_server: AtomicU64,
     to_client: AtomicU64,
     connections: AtomicU64,
+    /// How long an octet and the answer to it take, if not no time at all.
+    round_trip: Option<Duration>,
+    round_trips: Arc<AtomicU64>,
     over: AtomicBool,
     /// Wakes those that stall when all is over.
     stalled: Condvar,
@@ -97,6 +105,19 @@ impl FaultProxy {
     /// When it cannot listen.
     #[must_use]
     pub fn start(target: SocketAddr, harm: Harm) -> Self {
+        Self::start_with(target, harm, None)
+    }
+
+    /// Does no harm, but octets take half of this time in each direction, however many there are.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    #[must_use]
+    pub fn long_line(target: SocketAddr, round_trip: Duration) -> Self {
+        Self::start_with(target, Harm::None, Some(round_trip))
+    }
+
+    fn start_with(target: SocketAddr, harm: Harm, round_trip: Option<Duration>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = listener.local_addr().expect("a listener has an address");
         let random = Random::new(seed_of(&harm));
@@ -107,6 +128,8 @@ impl FaultProxy {
             to_server: AtomicU64::new(0),
             to_client: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            round_trip,
+            round_trips: Arc::default(),
             over: AtomicBool::new(false),
             stalled: Condvar::new(),
         });
@@ -141,6 +164,13 @@ impl FaultProxy {
     #[must_use]
     pub fn octets(&self, direction: Direction) -> u64 {
         self.shared.counter(direction).load(Ordering::Relaxed)
+    }
+
+    /// Times that a client has waited for an answer with a [long line](Self::long_line) idle, the waits
+    /// for greetings included.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.shared.round_trips.load(Ordering::Relaxed)
     }
 
     /// Connections taken.
@@ -225,6 +255,7 @@ fn forward(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         shared.plan().open.push(stream.try_clone()?);
     }
+    let line = shared.round_trip.map(|round_trip| Arc::new(Line::new(round_trip, &shared.round_trips)));
     let ways = [
         (Direction::ToServer, client.try_clone()?, server.try_clone()?),
         (Direction::ToClient, server, client),
@@ -232,8 +263,12 @@ fn forward(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     for (direction, from, to) in ways {
         let shared = Arc::clone(shared);
         let limit = limit.filter(|limit| limit.direction == direction);
+        let way = match &line {
+            Some(line) => Some(Way::new(Arc::clone(line), direction, to.try_clone()?)),
+            None => None,
+        };
         thread::spawn(move || {
-            pump(&from, &to, direction, limit, &shared);
+            pump(&from, &to, way, direction, limit, &shared);
         });
     }
     Ok(())
@@ -242,6 +277,7 @@ fn forward(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
 fn pump(
     mut from: &TcpStream,
     mut to: &TcpStream,
+    way: Option<Way>,
     direction: Direction,
     limit: Option<Limit>,
     shared: &Shared,
@@ -258,12 +294,17 @@ fn pump(
         }
         let Ok(octets @ 1..) = from.read(&mut buffer) else { break };
         let passing = left.map_or(octets, |left| octets.min(usize::try_from(left).unwrap_or(octets)));
-        if to.write_all(&buffer[..passing]).is_err() {
+        let passes = match &way {
+            Some(way) => way.put(&buffer[..passing]),
+            None => to.write_all(&buffer[..passing]).is_ok(),
+        };
+        if !passes {
             break;
         }
         shared.counter(direction).fetch_add(passing as u64, Ordering::Relaxed);
         left = left.map(|left| left - passing as u64);
     }
+    drop(way);
     // Either end may be closed already.
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
@@ -326,5 +367,34 @@ mod tests {
         stream.read_exact(&mut octets).unwrap();
         drop(proxy);
         let _ = stream.read_to_end(&mut Vec::new());
+    }
+
+    #[test]
+    fn a_long_line_counts_the_waits_and_not_what_is_said() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let target = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            stream.write_all(b"hello").unwrap();
+            let mut octet = [0];
+            while stream.read_exact(&mut octet).is_ok() {
+                stream.write_all(&octet).unwrap();
+            }
+        });
+        let proxy = FaultProxy::long_line(target, Duration::from_millis(40));
+        let mut stream = TcpStream::connect(proxy.address()).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut heard = [0; 5];
+        stream.read_exact(&mut heard).unwrap();
+        for said in [b"a", b"b"] {
+            stream.write_all(said).unwrap();
+            stream.read_exact(&mut heard[..1]).unwrap();
+        }
+        assert_eq!(proxy.round_trips(), 3, "the greeting, and two questions");
+        stream.write_all(b"cde").unwrap();
+        stream.read_exact(&mut heard[..3]).unwrap();
+        assert_eq!((proxy.round_trips(), &heard[..3]), (4, &b"cde"[..]), "what is asked together costs one");
+        stream.write_all(b"f").unwrap();
+        drop(stream);
     }
 }

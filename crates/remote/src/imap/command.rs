@@ -35,6 +35,7 @@ impl Literals {
 }
 
 /// A command without its tag.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Command {
     /// Text before, between and after the literals: always one more than there are literals.
     texts: Vec<Vec<u8>>,
@@ -95,6 +96,11 @@ impl Command {
         self
     }
 
+    /// Whether it leaves the mailbox that is open, for another one.
+    pub(crate) fn opens_mailbox(&self) -> bool {
+        self.texts[0].starts_with(b"EXAMINE ") || self.texts[0].starts_with(b"SELECT ")
+    }
+
     pub(crate) fn has_literals(&self) -> bool {
         !self.literals.is_empty()
     }
@@ -105,6 +111,11 @@ impl Command {
 
     fn last(&mut self) -> &mut Vec<u8> {
         self.texts.last_mut().expect("a command begins with a text and gets one after each literal")
+    }
+
+    /// Whether it can be sent without waiting in the middle of it.
+    pub(crate) fn goes_at_once(&self, literals: Literals) -> bool {
+        self.literals.iter().all(|literal| literals.at_once(literal.len()))
     }
 
     /// What goes out in one piece each, the server's leave awaited in between when its literals
@@ -136,6 +147,12 @@ impl Drop for Command {
         if self.secret_from.is_some() {
             self.texts.iter_mut().chain(&mut self.literals).for_each(Zeroize::zeroize);
         }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Message bodies: whole, in slices, or headers alone; always with PEEK (RFC 9051 §6.4.5).
 //!
-//! Several commands are under way at once, so that the line never idles for a round trip; what has
-//! come is handed to the sink before more is read, so that a slow disk slows the server and memory
-//! holds no more than what is in hand. A body belongs to the UID that stands in its own response,
-//! wherever it stands; order means nothing. What nobody asked for is dropped and counted.
+//! Several commands are under way at once, so that the line never idles for a round trip, and behind
+//! the last of them goes what is asked next ([`ahead`](super::ahead)); what has come is handed to the
+//! sink before more is read, so that a slow disk slows the server and memory holds no more than what is
+//! in hand. A body belongs to the UID that stands in its own response, wherever it stands; order means
+//! nothing. What nobody asked for is dropped and counted.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
@@ -130,6 +131,10 @@ impl Session {
         sink: &mut impl FetchSink,
     ) -> Result<(), Error> {
         self.check()?;
+        if requests.is_empty() {
+            return Ok(());
+        }
+        self.take_back(true).await?;
         let limits = self.limits.clone();
         let mut requests = VecDeque::from(requests);
         let mut waiting: VecDeque<FetchRequest> = VecDeque::new();
@@ -150,6 +155,9 @@ impl Session {
             }
             if flights.is_empty() {
                 return Ok(());
+            }
+            if requests.is_empty() && waiting.is_empty() {
+                self.ask_ahead().await?;
             }
             let flow = match self.next().await? {
                 Event::Data(Data::Fetch(row)) => match self.bind(row, &mut flights) {

@@ -11,11 +11,12 @@ use std::collections::HashMap;
 use message::MailboxName;
 
 use super::Session;
+use super::burst::{Aim, Heard};
 use super::command::Command;
-use super::conversation::{Event, Status as Outcome};
-use super::data::{Data, ListLine, Namespaces, StatusLine};
+use super::data::{ListLine, Namespaces, StatusLine};
 use super::mailbox::Status;
 use crate::error::Error;
+use crate::refusal::Refusal;
 
 /// A mailbox as it is listed.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,11 +46,22 @@ const MOST_LOOKUPS: usize = 1_000;
 
 /// What the answers to a listing say, until they are put together.
 #[derive(Default)]
-struct Answers {
-    lines: Vec<ListLine>,
-    subscribed: Vec<ListLine>,
-    statuses: Vec<StatusLine>,
-    namespaces: Namespaces,
+pub(super) struct Answers {
+    pub(super) lines: Vec<ListLine>,
+    pub(super) subscribed: Vec<ListLine>,
+    pub(super) statuses: Vec<StatusLine>,
+    pub(super) namespaces: Namespaces,
+}
+
+impl Answers {
+    /// An error when there are more mailboxes than the bound.
+    pub(super) fn check(&self, most: usize) -> Result<(), Error> {
+        let longest = self.lines.len().max(self.subscribed.len()).max(self.statuses.len());
+        if longest > most {
+            return Err(Error::Bound { what: "a listing of endless mailboxes", bound: most as u64 });
+        }
+        Ok(())
+    }
 }
 
 impl Session {
@@ -58,31 +70,46 @@ impl Session {
     /// # Errors
     /// When the plainest LIST is refused, or lists more mailboxes than the bound.
     pub async fn list(&mut self) -> Result<Vec<Listed>, Error> {
-        let mut answers = Answers::default();
+        let heard = self.burst(self.listing(self.capabilities.condstore)).await?;
+        self.finish_listing(heard).await
+    }
+
+    /// The commands of a listing; with or without what CONDSTORE adds to it.
+    pub(super) fn listing(&self, condstore: bool) -> Vec<(Aim, Command)> {
+        let mut commands = Vec::new();
         if self.capabilities.namespace {
-            match self.ask(Command::new("NAMESPACE"), &mut answers).await {
-                Ok(()) => {}
-                Err(Error::Refused { refusal, .. }) => {
-                    tracing::warn!(%refusal, "NAMESPACE is offered and refused; all mailboxes count as personal");
-                }
-                Err(error) => return Err(error),
-            }
+            commands.push((Aim::Namespace, Command::new("NAMESPACE")));
         }
         if self.capabilities.list_extended {
-            self.list_extended(&mut answers).await?;
+            commands.push((Aim::List, list_command(&self.list_options(condstore))));
+            // Also names that are not listed otherwise (RFC 5258 §3.1).
+            commands.push((Aim::Subscribed, Command::new("LIST (SUBSCRIBED) \"\" \"*\"")));
+        } else {
+            commands.extend(old_listing());
         }
-        if !answers.lines.is_empty() {
-            self.list_subscribed(&mut answers).await?;
+        commands
+    }
+
+    /// Makes a list of what was heard. What the server offers and refuses is asked for in older ways.
+    pub(super) async fn finish_listing(&mut self, heard: Heard) -> Result<Vec<Listed>, Error> {
+        if let Some((_, refusal)) = heard.refused(Aim::Namespace) {
+            tracing::warn!(%refusal, "NAMESPACE is offered and refused; all mailboxes count as personal");
         }
-        if answers.lines.is_empty() {
-            self.ask(Command::new("LIST \"\" \"*\""), &mut answers).await?;
-            match self.ask(Command::new("LSUB \"\" \"*\""), &mut answers).await {
-                Ok(()) => {}
-                Err(Error::Refused { refusal, .. }) => {
-                    tracing::debug!(%refusal, "subscriptions are not known");
-                }
-                Err(error) => return Err(error),
-            }
+        let extended = self.capabilities.list_extended;
+        if !extended {
+            heard.check(Aim::List)?;
+        }
+        tell_of_subscriptions(&heard);
+        let refused = heard.refused(Aim::List).map(|(command, refusal)| (command.clone(), refusal.clone()));
+        let mut answers = heard.answers;
+        if let Some((command, refusal)) = refused {
+            self.list_with_less(command, refusal, &mut answers).await?;
+        }
+        if extended && answers.lines.is_empty() {
+            let heard = self.burst(old_listing()).await?;
+            heard.check(Aim::List)?;
+            tell_of_subscriptions(&heard);
+            answers = Answers { namespaces: answers.namespaces, ..heard.answers };
         }
         let (mut listed, missing) = self.put_together(answers);
         for (number, name) in missing.into_iter().enumerate() {
@@ -95,72 +122,52 @@ impl Session {
         Ok(listed)
     }
 
-    /// Subscribed names, also those that are not listed otherwise (RFC 5258 §3.1).
-    async fn list_subscribed(&mut self, answers: &mut Answers) -> Result<(), Error> {
-        let mut subscribed = Answers::default();
-        match self.ask(Command::new("LIST (SUBSCRIBED) \"\" \"*\""), &mut subscribed).await {
-            Ok(()) => answers.subscribed.extend(subscribed.lines),
-            Err(Error::Refused { refusal, .. }) => {
-                tracing::warn!(%refusal, "LIST (SUBSCRIBED) is offered and refused");
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// LIST with all that the server can return; nothing is listed when it refuses after all.
-    async fn list_extended(&mut self, answers: &mut Answers) -> Result<(), Error> {
-        let mut wanted = vec!["SUBSCRIBED".to_owned(), "CHILDREN".to_owned()];
+    /// All that the server can return with LIST; what is most often broken comes last.
+    fn list_options(&self, condstore: bool) -> Vec<String> {
+        let mut options = vec!["SUBSCRIBED".to_owned(), "CHILDREN".to_owned()];
         if self.capabilities.special_use {
-            wanted.push("SPECIAL-USE".to_owned());
+            options.push("SPECIAL-USE".to_owned());
         }
         if self.capabilities.list_status {
-            wanted.push(format!("STATUS ({})", self.status_items()));
+            options.push(format!("STATUS ({})", self.status_items(condstore)));
         }
-        while !wanted.is_empty() {
-            let command = Command::new("LIST \"\" \"*\" RETURN (").text(&wanted.join(" ")).text(")");
-            match self.ask(command, answers).await {
-                Ok(()) => return Ok(()),
-                Err(Error::Refused { refusal, .. }) => {
-                    tracing::warn!(%refusal, option = wanted.last(), "LIST with this option is offered and refused");
-                    wanted.pop();
-                    answers.lines.clear();
-                    answers.statuses.clear();
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        options
     }
 
-    /// One command of the listing.
-    async fn ask(&mut self, command: Command, answers: &mut Answers) -> Result<(), Error> {
-        self.check()?;
-        let most = self.limits.mailboxes;
-        let sent = self.talk.send(&command).await?;
+    /// LIST with fewer and fewer options, after it was refused with all of them; nothing is listed when
+    /// it is refused with the first of them, too.
+    async fn list_with_less(
+        &mut self,
+        mut refused: Command,
+        mut refusal: Refusal,
+        answers: &mut Answers,
+    ) -> Result<(), Error> {
+        let mut options = self.list_options(self.capabilities.condstore);
         loop {
-            match self.next().await? {
-                Event::Data(Data::List(line)) => answers.lines.push(self.shortened(line)),
-                Event::Data(Data::Subscribed(line)) => answers.subscribed.push(self.shortened(line)),
-                Event::Data(Data::Status(line)) => answers.statuses.push(line),
-                Event::Data(Data::Namespace(namespaces)) => answers.namespaces = namespaces,
-                Event::Done { tag, status, answer } if tag == sent => {
-                    return match status {
-                        Outcome::Ok => Ok(()),
-                        _ => Err(Error::Refused { command: command.to_string(), refusal: answer.refusal() }),
-                    };
-                }
-                _ => {}
+            answers.lines.clear();
+            answers.statuses.clear();
+            // What CONDSTORE adds may have been the reason, and is left out by now.
+            if list_command(&options) == refused {
+                tracing::warn!(%refusal, option = options.last(), "LIST with this option is offered and refused");
+                options.pop();
             }
-            let longest = answers.lines.len().max(answers.subscribed.len()).max(answers.statuses.len());
-            if longest > most {
-                return Err(Error::Bound { what: "a listing of endless mailboxes", bound: most as u64 });
+            if options.is_empty() {
+                return Ok(());
+            }
+            let command = list_command(&options);
+            let heard = self.burst(vec![(Aim::List, command.clone())]).await?;
+            let again = heard.refused(Aim::List).map(|(_, refusal)| refusal.clone());
+            answers.lines = heard.answers.lines;
+            answers.statuses = heard.answers.statuses;
+            match again {
+                Some(again) => (refused, refusal) = (command, again),
+                None => return Ok(()),
             }
         }
     }
 
     /// With no more attributes than the bound.
-    fn shortened(&self, mut line: ListLine) -> ListLine {
+    pub(super) fn shortened(&self, mut line: ListLine) -> ListLine {
         line.attributes.truncate(self.limits.attributes);
         line.attributes.shrink_to_fit();
         line
@@ -201,7 +208,7 @@ impl Session {
         for line in answers.statuses {
             let name = MailboxName::new(line.name.clone(), self.encoding, None);
             if let Some(&place) = places.get(&name) {
-                listed[place].status = Status::from_line(&line);
+                listed[place].status = self.status_of(&line);
             }
         }
         let mut missing = Vec::new();
@@ -232,6 +239,22 @@ impl Session {
             Err(Error::Refused { .. }) => Ok(subscribed_only(name, Vec::new(), None)),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// LIST with these options (RFC 5258 §3.2).
+fn list_command(options: &[String]) -> Command {
+    Command::new("LIST \"\" \"*\" RETURN (").text(&options.join(" ")).text(")")
+}
+
+/// As RFC 3501 has it.
+fn old_listing() -> Vec<(Aim, Command)> {
+    vec![(Aim::List, Command::new("LIST \"\" \"*\"")), (Aim::Subscribed, Command::new("LSUB \"\" \"*\""))]
+}
+
+fn tell_of_subscriptions(heard: &Heard) {
+    if let Some((command, refusal)) = heard.refused(Aim::Subscribed) {
+        tracing::warn!(%refusal, %command, "the server does not tell what is subscribed");
     }
 }
 

@@ -14,11 +14,11 @@ use super::command::Command;
 use super::conversation::{Answer, Code, Conversation, Event, Status, Tag};
 use super::data::Data;
 use super::guard::Guard;
+use super::list::Listed;
 use crate::endpoint::{Credentials, Endpoint, Security};
 use crate::error::{Error, Kind, excerpt};
 use crate::limits::Limits;
 use crate::net::Transport;
-use crate::net::deflate::Deflate;
 use crate::net::meter::Counters;
 use crate::net::network::{Internet, Network, Reached, reach};
 use crate::net::tls::encrypt;
@@ -53,12 +53,38 @@ impl Session {
         credentials: &Credentials,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let Reached { transport, counters, is_local } = reach(network, endpoint, limits).await?;
-        let compress = !is_local || limits.compress_loopback;
-        Self::begin(transport, counters, endpoint, credentials, limits, compress).await
+        let (session, compress) = Self::reach(network, endpoint, credentials, limits).await?;
+        session.settle(compress).await
     }
 
-    /// The same over a connection that is there.
+    /// As [`open_through`](Self::open_through), with [`list`](Self::list) in the same round trip as what
+    /// is said after the login.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`list`](Self::list).
+    pub async fn open_and_list(
+        network: &dyn Network,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        limits: &Limits,
+    ) -> Result<(Self, Vec<Listed>), Error> {
+        let (session, compress) = Self::reach(network, endpoint, credentials, limits).await?;
+        session.settle_and_list(compress).await
+    }
+
+    /// Connects and logs in; says whether octets are to be compressed.
+    async fn reach(
+        network: &dyn Network,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        limits: &Limits,
+    ) -> Result<(Self, bool), Error> {
+        let Reached { transport, counters, is_local } = reach(network, endpoint, limits).await?;
+        let session = Self::log_in(transport, counters, endpoint, credentials, limits).await?;
+        Ok((session, !is_local || limits.compress_loopback))
+    }
+
+    /// Opens a session over a connection that is there.
     pub(crate) async fn begin(
         transport: Box<dyn Transport>,
         counters: Counters,
@@ -66,6 +92,17 @@ impl Session {
         credentials: &Credentials,
         limits: &Limits,
         compress: bool,
+    ) -> Result<Self, Error> {
+        Self::log_in(transport, counters, endpoint, credentials, limits).await?.settle(compress).await
+    }
+
+    /// A session that has said no more than its login.
+    async fn log_in(
+        transport: Box<dyn Transport>,
+        counters: Counters,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        limits: &Limits,
     ) -> Result<Self, Error> {
         let talk = Conversation::new(Guard::new(transport, counters, limits, true), limits);
         let mut opening = Opening { talk, endpoint, limits, capabilities: None };
@@ -77,7 +114,7 @@ impl Session {
             opening.login(credentials).await?;
         }
         let capabilities = opening.capabilities().await?;
-        let mut session = Self {
+        Ok(Self {
             talk: opening.talk,
             capabilities,
             limits: limits.clone(),
@@ -85,93 +122,10 @@ impl Session {
             exists: 0,
             uid_next: None,
             content_ids: super::rows::ContentIds::default(),
+            open: None,
+            ahead: super::ahead::Ahead::default(),
             given_up: false,
-        };
-        session.heed_message_limit();
-        session.enable().await?;
-        if compress && session.capabilities.compress {
-            session = session.compress().await?;
-        }
-        Ok(session)
-    }
-
-    /// Asks for no more messages in one command than the server says it answers for (RFC 9738).
-    fn heed_message_limit(&mut self) {
-        if let Some(most) = self.capabilities.message_limit {
-            let limits = &mut self.limits;
-            limits.bodies_per_command = limits.bodies_per_command.min(most);
-            limits.rows_per_command = limits.rows_per_command.min(most);
-        }
-    }
-
-    /// ENABLE and ID in one round trip. A server that never completes ENABLE has still answered
-    /// when it completes what was sent after it.
-    async fn enable(&mut self) -> Result<(), Error> {
-        let has = |word: &str| self.capabilities.has(word);
-        let mut wanted: Vec<&str> = ["CONDSTORE", "QRESYNC"].into_iter().filter(|word| has(word)).collect();
-        if has("IMAP4REV2") && !has("IMAP4REV1") {
-            wanted.push("IMAP4rev2");
-        }
-        if has("UTF8=ONLY") {
-            wanted.push("UTF8=ACCEPT");
-        }
-        if has("UIDONLY") {
-            // A provider that shows the newest 10,000 messages of a mailbox shows all of them so.
-            wanted.push("UIDONLY");
-        }
-        let may_enable = has("ENABLE") || has("IMAP4REV2");
-        let identify = has("ID");
-        let mut enabling = None;
-        if may_enable && !wanted.is_empty() {
-            enabling = Some(self.talk.send(&Command::new("ENABLE ").text(&wanted.join(" "))).await?);
-        }
-        let last = if identify {
-            let version = env!("CARGO_PKG_VERSION");
-            Command::new("ID (\"name\" \"restante\" \"version\"").string(version.as_bytes()).text(")")
-        } else if enabling.is_some() {
-            Command::new("NOOP")
-        } else {
-            return Ok(());
-        };
-        let last = self.talk.send(&last).await?;
-        let mut enabled = Vec::new();
-        loop {
-            match self.next().await? {
-                Event::Data(Data::Enabled(words)) => enabled.extend(words),
-                Event::Done { tag, .. } if tag == last => break,
-                _ => {}
-            }
-        }
-        if let Some(enabling) = enabling {
-            self.talk.forget(enabling);
-        }
-        let on = |word: &str| enabled.iter().any(|enabled| enabled == word);
-        self.capabilities.qresync = on("QRESYNC");
-        self.capabilities.condstore = on("CONDSTORE") || on("QRESYNC");
-        self.capabilities.uid_only = on("UIDONLY");
-        if on("IMAP4REV2") || on("UTF8=ACCEPT") {
-            self.encoding = NameEncoding::Utf8;
-        }
-        Ok(())
-    }
-
-    /// COMPRESS (RFC 4978). Refused is no harm.
-    async fn compress(mut self) -> Result<Self, Error> {
-        match self.run(Command::new("COMPRESS DEFLATE"), &mut |_| {}).await {
-            Ok(_) => {}
-            Err(Error::Refused { refusal, .. }) => {
-                tracing::debug!(%refusal, "the server offers compression and refuses it");
-                return Ok(self);
-            }
-            Err(error) => return Err(error),
-        }
-        let (last_tag, round_trips) = (self.talk.last_tag(), self.talk.round_trips());
-        let literals = self.talk.literals;
-        let (transport, counters, early) = self.talk.into_parts();
-        let guard = Guard::new(Box::new(Deflate::new(transport, early)), counters, &self.limits, false);
-        self.talk = Conversation::new(guard, &self.limits).after(last_tag, round_trips);
-        self.talk.literals = literals;
-        Ok(self)
+        })
     }
 }
 

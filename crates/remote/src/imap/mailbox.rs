@@ -1,11 +1,14 @@
 //! One mailbox: its numbers, and opening it read-only (RFC 9051 §6.3.3, §6.3.11, RFC 7162).
 
+use std::collections::{HashMap, HashSet};
+
 use message::{MailboxName, ModSeq, Uid, UidSet, UidValidity};
 
+use super::ahead::Open;
 use super::command::Command;
-use super::conversation::{Answer, Code};
+use super::conversation::{Answer, Code, Event, Status as Outcome, Tag};
 use super::data::{Data, Row, StatusLine};
-use super::rows::FlagChange;
+use super::rows::{FlagChange, must_stop};
 use super::{Heard, Session, tolerance};
 use crate::error::Error;
 
@@ -75,7 +78,7 @@ impl Session {
     /// # Errors
     /// `Refused` when there is no such mailbox or it cannot be looked into.
     pub async fn status(&mut self, name: &MailboxName) -> Result<Status, Error> {
-        let command = Command::new("STATUS").mailbox(name).text(" (").text(&self.status_items()).text(")");
+        let command = self.status_command(name);
         let shown = command.to_string();
         let mut status = None;
         let answer = self
@@ -90,15 +93,67 @@ impl Session {
         status.ok_or_else(|| Error::Refused { command: shown, refusal: answer.refusal() })
     }
 
-    pub(super) fn status_items(&self) -> String {
+    fn status_command(&self, name: &MailboxName) -> Command {
+        let items = self.status_items(self.capabilities.condstore);
+        Command::new("STATUS").mailbox(name).text(" (").text(&items).text(")")
+    }
+
+    /// The numbers of these mailboxes, several asked for at a time, for servers that do not tell them in
+    /// their list. What is refused, or answered under another name, is absent.
+    ///
+    /// # Errors
+    /// When the connection is lost, or the server is asked too much.
+    pub async fn statuses(&mut self, names: &[MailboxName]) -> Result<HashMap<MailboxName, Status>, Error> {
+        self.check()?;
+        let asked: HashSet<&MailboxName> = names.iter().collect();
+        let mut statuses = HashMap::new();
+        let mut waiting = names.iter();
+        let mut under_way: Vec<Tag> = Vec::new();
+        loop {
+            while under_way.len() < self.limits.commands_in_flight.max(1)
+                && let Some(name) = waiting.next()
+            {
+                under_way.push(self.talk.send(&self.status_command(name)).await?);
+            }
+            if under_way.is_empty() {
+                return Ok(statuses);
+            }
+            match self.next().await? {
+                Event::Data(Data::Status(line)) => {
+                    let name = MailboxName::new(line.name.clone(), self.encoding, None);
+                    if asked.contains(&name) {
+                        statuses.extend(Status::from_line(&line).map(|status| (name, status)));
+                    }
+                }
+                Event::Done { tag, status, answer } => {
+                    under_way.retain(|under_way| *under_way != tag);
+                    let refusal = answer.refusal();
+                    if status != Outcome::Ok && must_stop(&refusal.kind()) {
+                        return Err(Error::Refused { command: "STATUS".to_owned(), refusal });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn status_items(&self, condstore: bool) -> String {
         let mut items = "MESSAGES UIDNEXT UIDVALIDITY".to_owned();
-        if self.capabilities.condstore {
+        if condstore {
             items.push_str(" HIGHESTMODSEQ");
         }
         if self.capabilities.object_id {
             items.push_str(" MAILBOXID");
         }
         items
+    }
+
+    /// What a line of a listing says of a mailbox: without a modification sequence where CONDSTORE was
+    /// asked for in the same breath, and is not switched on.
+    pub(super) fn status_of(&self, line: &StatusLine) -> Option<Status> {
+        let status = Status::from_line(line)?;
+        let highest_modseq = status.highest_modseq.filter(|_| self.capabilities.condstore);
+        Some(Status { highest_modseq, ..status })
     }
 
     /// Opens a mailbox read-only, in place of any that is open. With `since` and QRESYNC the
@@ -118,13 +173,7 @@ impl Session {
         name: &MailboxName,
         since: Option<Since>,
     ) -> Result<(Examined, Option<Vec<String>>), Error> {
-        let option = match since {
-            Some(Since { validity, modseq }) if self.capabilities.qresync => {
-                format!(" (QRESYNC ({validity} {}))", modseq.0)
-            }
-            _ if self.capabilities.condstore => " (CONDSTORE)".to_owned(),
-            _ => String::new(),
-        };
+        let option = self.open_option(since);
         match self.open_with(verb, name, &option, since).await {
             Err(Error::Refused { refusal, .. }) if !option.is_empty() => {
                 let opened = self.open_with(verb, name, "", None).await?;
@@ -136,6 +185,17 @@ impl Session {
         }
     }
 
+    /// What is asked for in opening a mailbox, with a blank before it.
+    pub(super) fn open_option(&self, since: Option<Since>) -> String {
+        match since {
+            Some(Since { validity, modseq }) if self.capabilities.qresync => {
+                format!(" (QRESYNC ({validity} {}))", modseq.0)
+            }
+            _ if self.capabilities.condstore => " (CONDSTORE)".to_owned(),
+            _ => String::new(),
+        }
+    }
+
     async fn open_with(
         &mut self,
         verb: &'static str,
@@ -143,17 +203,32 @@ impl Session {
         option: &str,
         since: Option<Since>,
     ) -> Result<(Examined, Option<Vec<String>>), Error> {
+        self.check()?;
+        let command = open_command(verb, name, option);
+        let sent = self.issue(&command).await?;
+        self.open = None;
+        let since = since.filter(|_| option.starts_with(" (QRESYNC"));
+        let opened = self.hear_opened(sent, command, since).await?;
+        self.open = Some(Open { name: name.clone(), validity: opened.0.uid_validity });
+        Ok(opened)
+    }
+
+    /// What is said while a mailbox is opened.
+    pub(super) async fn hear_opened(
+        &mut self,
+        sent: Tag,
+        command: Command,
+        since: Option<Since>,
+    ) -> Result<(Examined, Option<Vec<String>>), Error> {
         let mut opening = Opening { most_changes: self.limits.changes, ..Opening::default() };
         self.exists = 0;
         self.uid_next = None;
-        let command = Command::new(verb).mailbox(name).text(option);
-        self.run(command, &mut |heard| opening.hear(heard)).await?;
+        self.answer(sent, command, &mut |heard| opening.hear(heard)).await?;
         self.uid_next = opening.examined.uid_next;
         // Counted by the session too, with messages that left while it was opened.
         let exists = self.exists;
         let permanent_flags = opening.permanent_flags.take();
-        let examined = opening.finish(exists, option.starts_with(" (QRESYNC").then_some(since).flatten());
-        Ok((examined, permanent_flags))
+        Ok((opening.finish(exists, since), permanent_flags))
     }
 
     /// How many messages the open mailbox has by now.
@@ -161,9 +236,17 @@ impl Session {
     /// # Errors
     /// When the connection is lost.
     pub async fn recount(&mut self) -> Result<u32, Error> {
-        self.run(Command::new("NOOP"), &mut |_| {}).await?;
+        self.run(recount_command(), &mut |_| {}).await?;
         Ok(self.exists)
     }
+}
+
+pub(super) fn recount_command() -> Command {
+    Command::new("NOOP")
+}
+
+pub(super) fn open_command(verb: &'static str, name: &MailboxName, option: &str) -> Command {
+    Command::new(verb).mailbox(name).text(option)
 }
 
 /// What is heard while a mailbox is opened.

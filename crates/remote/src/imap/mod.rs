@@ -9,7 +9,8 @@
 //! * `frame` cuts octets into responses; `guard` bounds and times them, hands the conversation to
 //!   async-imap and takes mailbox data out; `conversation` sends commands and gives events.
 //! * `tokens` and `data` read mailbox data; `tolerance` holds what we forgive.
-//! * `login` makes a session; `list`, `mailbox`, `rows` and `fetch` are what it can do.
+//! * `login` and `settle` make a session; `list`, `mailbox`, `uids`, `rows` and `fetch` are what it can
+//!   do. Many commands cost one round trip: `burst` sends them together, `ahead` before their turn.
 //! * `target` is what can be added; `watch` waits for news.
 //!
 //! After any error but `Error::Refused`, or when a call was dropped half-way, the connection is of no
@@ -19,6 +20,8 @@
 //! structures by recursion (ten thousand parentheses end the process), loses what a backup keeps
 //! (raw names, sizes beyond 32 bits), and async-imap would copy each body twice and log passwords.
 
+mod ahead;
+mod burst;
 mod capabilities;
 mod command;
 mod conversation;
@@ -30,9 +33,11 @@ mod list;
 mod login;
 mod mailbox;
 mod rows;
+mod settle;
 mod target;
 mod tokens;
 mod tolerance;
+mod uids;
 mod watch;
 
 /// What the fuzz targets need of the private modules.
@@ -53,6 +58,7 @@ mod tests;
 
 use message::NameEncoding;
 
+pub use ahead::Next;
 pub use capabilities::Capabilities;
 pub use fetch::{Delivery, FetchRequest, FetchSink, Part};
 pub use list::Listed;
@@ -71,7 +77,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::net::meter::Traffic;
 use command::Command;
-use conversation::{Answer, Conversation, Event, Status as Outcome};
+use conversation::{Answer, Conversation, Event, Status as Outcome, Tag};
 use data::Data;
 
 /// A connection that is logged in.
@@ -87,6 +93,10 @@ pub struct Session {
     uid_next: Option<message::Uid>,
     /// Whether surveys ask for ids of content.
     content_ids: rows::ContentIds,
+    /// The mailbox that is open.
+    open: Option<ahead::Open>,
+    /// What will be asked next, as far as it is known.
+    ahead: ahead::Ahead,
     /// Answers are due that nobody waits for: no more commands.
     given_up: bool,
 }
@@ -112,9 +122,10 @@ impl Session {
         }
     }
 
-    /// The connection is in step: every answer that was due has been read.
+    /// The connection is in step: every answer that was due has been read, but those to what was asked
+    /// ahead.
     fn check(&self) -> Result<(), Error> {
-        if self.given_up || self.talk.is_torn() || self.talk.in_flight() > 0 {
+        if self.given_up || self.talk.is_torn() || self.talk.in_flight() > self.ahead.under_way() {
             Err(Error::GivenUp)
         } else {
             Ok(())
@@ -124,7 +135,17 @@ impl Session {
     /// One command with its answer.
     async fn run(&mut self, command: Command, each: &mut dyn FnMut(Heard)) -> Result<Answer, Error> {
         self.check()?;
-        let sent = self.talk.send(&command).await?;
+        let sent = self.issue(&command).await?;
+        self.answer(sent, command, each).await
+    }
+
+    /// The answer to a command that is under way.
+    async fn answer(
+        &mut self,
+        sent: Tag,
+        command: Command,
+        each: &mut dyn FnMut(Heard),
+    ) -> Result<Answer, Error> {
         loop {
             match self.next().await? {
                 Event::Data(data) => each(Heard::Data(data)),
@@ -144,6 +165,9 @@ impl Session {
     /// The next event; what it says about the open mailbox is kept (it may come at any time).
     async fn next(&mut self) -> Result<Event, Error> {
         let event = self.talk.next().await?;
+        if self.ahead.is_early(&event) {
+            return Err(Error::OutOfOrder);
+        }
         self.note(&event);
         Ok(event)
     }

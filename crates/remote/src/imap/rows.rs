@@ -1,9 +1,7 @@
-//! Which messages the open mailbox has, and what the server says about each: UIDs, flags, dates,
-//! sizes (RFC 9051 §6.4.5).
+//! What the server says about messages of the open mailbox: flags, dates, sizes (RFC 9051 §6.4.5).
 //!
-//! UIDs come from FETCH over bounded, ascending ranges. An ESEARCH result is believed only when its
-//! count is that of the mailbox, for servers cut searches off, and when FETCH shows no newer message
-//! than it does, for search indexes lag behind. A refused range is halved, down to one message.
+//! Sets are asked for in bounded commands, several of them under way. One that is refused is halved,
+//! down to one message.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -60,9 +58,6 @@ pub(super) enum ContentIds {
     Refused,
 }
 
-/// UIDs in the first range that is asked for when all are listed; sparse ranges grow from there.
-const FIRST_WIDTH: u32 = 20_000;
-
 impl Session {
     /// Flags, date and size of each of these messages, once each, in the server's order. Those
     /// that the server does not answer for are absent.
@@ -70,42 +65,51 @@ impl Session {
     /// # Errors
     /// `Refused` only when the server refuses many single messages in a row.
     pub async fn survey(&mut self, uids: &UidSet, each: &mut dyn FnMut(Surveyed)) -> Result<(), Error> {
-        let mut begun: HashMap<Uid, Row> = HashMap::new();
-        let mut done = UidSet::new();
-        let mut given = |uid: Uid, row: Row| {
-            let date = row.internal_date.unwrap_or_else(|| InternalDate::parse(""));
-            let flags = row.flags.unwrap_or_default();
-            each(Surveyed {
-                uid,
-                flags,
-                internal_date: date,
-                size: row.size.unwrap_or(0),
-                modseq: row.modseq,
-                content_id: row.content_id,
-            });
-        };
-        let id = self.content_id_item(uids).await?;
-        let items = format!(" (UID FLAGS INTERNALDATE RFC822.SIZE{id})");
+        self.try_content_id(uids.first()).await?;
+        let id = self.content_id_item();
+        let mut rows = Rows::new(!id.is_empty(), each);
         let mut hear = |row: Row| {
-            let Some(uid) = row.uid.filter(|uid| uids.contains(*uid) && !done.contains(*uid)) else { return };
-            // A message may come in several pieces; it is whole when all that was asked for is there.
-            let whole = merge(begun.remove(&uid), row);
-            let has_id = id.is_empty() || whole.content_id.is_some();
-            if has_id && whole.flags.is_some() && whole.internal_date.is_some() && whole.size.is_some() {
-                done.insert(uid);
-                given(uid, whole);
-            } else {
-                begun.insert(uid, whole);
+            if row.uid.is_some_and(|uid| uids.contains(uid)) {
+                rows.hear(row);
             }
         };
-        self.sweep(uids, &items, &mut hear).await?;
-        for (uid, row) in begun {
-            // Unsolicited flags alone are not an answer.
-            if row.size.is_some() || row.internal_date.is_some() {
-                given(uid, row);
-            }
-        }
+        self.sweep(uids, &survey_items(id), &mut hear).await?;
+        rows.end();
         Ok(())
+    }
+
+    /// The same of every message of the open mailbox, in one command; `None` when there are too many for
+    /// that, or when the server gives another number of them than it counts.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn survey_all(&mut self) -> Result<Option<Vec<Surveyed>>, Error> {
+        let is_moderate = (1..=self.limits.rows_per_command).contains(&u64::from(self.exists));
+        if !is_moderate || self.content_ids == ContentIds::Untried {
+            return Ok(None);
+        }
+        let id = self.content_id_item();
+        let mut surveyed = Vec::new();
+        // What a mailbox that grows meanwhile may add is bounded as well.
+        let most = usize::try_from(self.limits.rows_per_command).unwrap_or(usize::MAX).saturating_mul(2);
+        let mut keep = |message| surveyed.push(message);
+        let mut rows = Rows::new(!id.is_empty(), &mut keep);
+        let told = self
+            .run(survey_all_command(id), &mut |heard| {
+                if let Heard::Data(Data::Fetch(row)) = heard
+                    && rows.len() < most
+                {
+                    rows.hear(row);
+                }
+            })
+            .await;
+        rows.end();
+        match told {
+            Ok(answer) if is_cut_off(&answer) => Ok(None),
+            Ok(_) => Ok(Some(surveyed).filter(|surveyed| surveyed.len() as u64 == u64::from(self.exists))),
+            Err(Error::Refused { refusal, .. }) if !must_stop(&refusal.kind()) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Surveys ask for the id of each message's content from now on, where the server has one.
@@ -116,23 +120,30 @@ impl Session {
         }
     }
 
-    /// The item of the id, with a blank before it; empty where there is none. It is tried on one
-    /// message first: a server that announces it and refuses it must not cost the survey.
-    async fn content_id_item(&mut self, uids: &UidSet) -> Result<&'static str, Error> {
-        let item = if self.capabilities.gmail { " X-GM-MSGID" } else { " EMAILID" };
-        if let (ContentIds::Untried, Some(first)) = (self.content_ids, uids.first()) {
-            let command = Command::new("UID FETCH ").text(&format!("{first} (UID{item})"));
-            let tried = self.run(command, &mut |_| {}).await;
-            self.content_ids = match tried {
-                Ok(_) => ContentIds::Given,
-                Err(Error::Refused { refusal, .. }) if !must_stop(&refusal.kind()) => {
-                    tracing::warn!(%refusal, item = item.trim(), "offered and refused; done without");
-                    ContentIds::Refused
-                }
-                Err(error) => return Err(error),
-            };
+    /// The item of the id, with a blank before it; empty where there is none.
+    pub(super) fn content_id_item(&self) -> &'static str {
+        match self.content_ids {
+            ContentIds::Given if self.capabilities.gmail => " X-GM-MSGID",
+            ContentIds::Given => " EMAILID",
+            _ => "",
         }
-        Ok(if self.content_ids == ContentIds::Given { item } else { "" })
+    }
+
+    /// The id is tried on one message first: a server that announces it and refuses it must not cost a
+    /// survey.
+    async fn try_content_id(&mut self, first: Option<Uid>) -> Result<(), Error> {
+        let (ContentIds::Untried, Some(first)) = (self.content_ids, first) else { return Ok(()) };
+        let item = if self.capabilities.gmail { "X-GM-MSGID" } else { "EMAILID" };
+        let command = Command::new("UID FETCH ").text(&format!("{first} (UID {item})"));
+        self.content_ids = match self.run(command, &mut |_| {}).await {
+            Ok(_) => ContentIds::Given,
+            Err(Error::Refused { refusal, .. }) if !must_stop(&refusal.kind()) => {
+                tracing::warn!(%refusal, item, "offered and refused; done without");
+                ContentIds::Refused
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(())
     }
 
     /// The flags of each of these messages; with `changed_since` and CONDSTORE only of those whose
@@ -147,12 +158,7 @@ impl Session {
         changed_since: Option<ModSeq>,
         each: &mut dyn FnMut(FlagChange),
     ) -> Result<UidSet, Error> {
-        let items = match changed_since {
-            Some(ModSeq(number)) if self.capabilities.condstore => {
-                format!(" (UID FLAGS) (CHANGEDSINCE {number})")
-            }
-            _ => " (UID FLAGS)".to_owned(),
-        };
+        let items = self.flag_items(changed_since);
         let mut hear = |row: Row| {
             if let Some(change) = FlagChange::from_row(row).filter(|change| uids.contains(change.uid)) {
                 each(change);
@@ -161,137 +167,12 @@ impl Session {
         self.sweep(uids, &items, &mut hear).await
     }
 
-    /// Every UID of the open mailbox.
-    ///
-    /// # Errors
-    /// When the connection is lost, or the server refuses to list even single messages.
-    pub async fn uids(&mut self) -> Result<UidSet, Error> {
-        if self.exists == 0 {
-            self.recount().await?;
-        }
-        if self.exists == 0 {
-            return Ok(UidSet::new());
-        }
-        if self.capabilities.esearch
-            && let Some(mut found) = self.search_all().await?
-        {
-            let beyond = found.last().and_then(|last| last.get().checked_add(1));
-            let listed = found.len();
-            if let Some(beyond) = beyond
-                && (!self.list_range(beyond, None, &mut found).await? || found.len() > listed)
-            {
-                tracing::warn!("a search does not show the newest messages");
-                return self.list_uids().await;
+    pub(super) fn flag_items(&self, changed_since: Option<ModSeq>) -> String {
+        match changed_since {
+            Some(ModSeq(number)) if self.capabilities.condstore => {
+                format!(" (UID FLAGS) (CHANGEDSINCE {number})")
             }
-            return Ok(found);
-        }
-        self.list_uids().await
-    }
-
-    /// Every UID of the open mailbox, as [`uids`](Self::uids), without trust in any search.
-    ///
-    /// # Errors
-    /// As [`uids`](Self::uids).
-    pub async fn uids_by_fetch(&mut self) -> Result<UidSet, Error> {
-        if self.exists == 0 {
-            self.recount().await?;
-        }
-        self.list_uids().await
-    }
-
-    /// All UIDs by ESEARCH (RFC 4731), if the answer is whole.
-    async fn search_all(&mut self) -> Result<Option<UidSet>, Error> {
-        let mut found = None;
-        let searched = self
-            .run(Command::new("UID SEARCH RETURN (ALL COUNT) ALL"), &mut |heard| {
-                if let Heard::Data(Data::Esearch(result)) = heard {
-                    found = Some((result.count, result.all.unwrap_or_default()));
-                }
-            })
-            .await;
-        match searched {
-            Err(Error::Refused { refusal, .. }) if !must_stop(&refusal.kind()) => {
-                tracing::warn!(%refusal, "ESEARCH is offered and refused");
-                return Ok(None);
-            }
-            other => other?,
-        };
-        let exists = u64::from(self.exists);
-        match found {
-            Some((Some(count), all)) if count == exists && all.len() == exists => Ok(Some(all)),
-            Some((count, all)) => {
-                tracing::warn!(
-                    ?count,
-                    listed = all.len(),
-                    exists,
-                    "a search does not show the whole mailbox"
-                );
-                Ok(None)
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// All UIDs by FETCH, in ranges that grow where UIDs are few. The last has no upper end, for
-    /// UIDNEXT is a hint.
-    async fn list_uids(&mut self) -> Result<UidSet, Error> {
-        let mut found = UidSet::new();
-        let limit = self.capabilities.message_limit.and_then(|most| u32::try_from(most).ok());
-        let mut width = limit.unwrap_or(FIRST_WIDTH).min(FIRST_WIDTH);
-        let mut first = 1u32;
-        let last = self.uid_next.map_or(0, |next| next.get() - 1);
-        // All that the server counts; a count of nothing, or of less than is listed, is no reason to stop.
-        let exists = u64::from(self.exists);
-        let is_all = |found: &UidSet| exists > 0 && found.len() == exists;
-        while first <= last && !is_all(&found) {
-            let end = first.saturating_add(width - 1).min(last);
-            let before = found.len();
-            if !self.list_range(first, Some(end), &mut found).await? {
-                if width == 1 {
-                    // This one message cannot be listed; its absence will show in the counts.
-                    tracing::warn!(uid = first, "the server refuses to list this UID");
-                    first = first.saturating_add(1);
-                } else {
-                    width = (width / 2).max(1);
-                }
-                continue;
-            }
-            if found.len() - before < u64::from(width / 4) {
-                width = width.saturating_mul(2);
-            }
-            let Some(next) = end.checked_add(1) else { return Ok(found) };
-            first = next;
-        }
-        // Messages with UIDs beyond UIDNEXT, whatever it was.
-        let beyond = found.last().map_or(first, |uid| uid.get().saturating_add(1)).max(1);
-        if !is_all(&found) && !self.list_range(beyond, None, &mut found).await? {
-            tracing::warn!(from = beyond, "the server refuses to list the newest UIDs");
-        }
-        Ok(found)
-    }
-
-    /// False when the server refuses the range.
-    async fn list_range(&mut self, first: u32, last: Option<u32>, found: &mut UidSet) -> Result<bool, Error> {
-        let asked = last.map(|last| first..=last);
-        let last = last.map_or("*".to_owned(), |last| last.to_string());
-        let command = Command::new(&format!("UID FETCH {first}:{last} (UID)"));
-        let mut uids = Vec::new();
-        let listed = self
-            .run(command, &mut |heard| {
-                // `n:*` gives the last message also when it is below n.
-                if let Heard::Data(Data::Fetch(Row { uid: Some(uid), .. })) = heard
-                    && asked.as_ref().is_none_or(|asked| asked.contains(&uid.get()))
-                {
-                    uids.push(uid);
-                }
-            })
-            .await;
-        uids.sort_unstable();
-        uids.into_iter().for_each(|uid| found.insert(uid));
-        match listed {
-            Ok(answer) => Ok(!is_cut_off(&answer)),
-            Err(Error::Refused { refusal, .. }) if !must_stop(&refusal.kind()) => Ok(false),
-            Err(error) => Err(error),
+            _ => " (UID FLAGS)".to_owned(),
         }
     }
 
@@ -311,10 +192,14 @@ impl Session {
         let mut refused_in_a_row = 0;
         loop {
             while flying.len() < self.limits.commands_in_flight.max(1)
-                && let Some(set) = waiting.pop_front()
+                && let Some(set) = waiting.front()
             {
-                let command = Command::new("UID FETCH").uids(&set).text(items);
-                flying.push((self.talk.send(&command).await?, set));
+                let command = sweep_command(set, items);
+                if !flying.is_empty() && !self.ahead.lets_through(&command) {
+                    break;
+                }
+                let sent = self.issue(&command).await?;
+                flying.extend(waiting.pop_front().map(|set| (sent, set)));
             }
             if flying.is_empty() {
                 return Ok(refused);
@@ -352,13 +237,76 @@ impl Session {
     }
 }
 
+/// Puts together what comes of messages, in one piece or in several.
+struct Rows<'a> {
+    wants_id: bool,
+    begun: HashMap<Uid, Row>,
+    done: UidSet,
+    each: &'a mut dyn FnMut(Surveyed),
+}
+
+impl<'a> Rows<'a> {
+    fn new(wants_id: bool, each: &'a mut dyn FnMut(Surveyed)) -> Self {
+        Self { wants_id, begun: HashMap::new(), done: UidSet::new(), each }
+    }
+
+    fn len(&self) -> usize {
+        self.begun.len() + usize::try_from(self.done.len()).unwrap_or(usize::MAX)
+    }
+
+    fn hear(&mut self, row: Row) {
+        let Some(uid) = row.uid.filter(|uid| !self.done.contains(*uid)) else { return };
+        // It is whole when all that was asked for is there.
+        let whole = merge(self.begun.remove(&uid), row);
+        let has_id = !self.wants_id || whole.content_id.is_some();
+        if has_id && whole.flags.is_some() && whole.internal_date.is_some() && whole.size.is_some() {
+            self.done.insert(uid);
+            (self.each)(surveyed(uid, whole));
+        } else {
+            self.begun.insert(uid, whole);
+        }
+    }
+
+    fn end(self) {
+        for (uid, row) in self.begun {
+            // Unsolicited flags alone are not an answer.
+            if row.size.is_some() || row.internal_date.is_some() {
+                (self.each)(surveyed(uid, row));
+            }
+        }
+    }
+}
+
+fn surveyed(uid: Uid, row: Row) -> Surveyed {
+    Surveyed {
+        uid,
+        flags: row.flags.unwrap_or_default(),
+        internal_date: row.internal_date.unwrap_or_else(|| InternalDate::parse("")),
+        size: row.size.unwrap_or(0),
+        modseq: row.modseq,
+        content_id: row.content_id,
+    }
+}
+
+pub(super) fn survey_items(id: &str) -> String {
+    format!(" (UID FLAGS INTERNALDATE RFC822.SIZE{id})")
+}
+
+pub(super) fn survey_all_command(id: &str) -> Command {
+    Command::new("UID FETCH 1:*").text(&survey_items(id))
+}
+
+pub(super) fn sweep_command(set: &UidSet, items: &str) -> Command {
+    Command::new("UID FETCH").uids(set).text(items)
+}
+
 /// OK, but not for all that was asked for (RFC 9738).
 pub(super) fn is_cut_off(answer: &Answer) -> bool {
     answer.word() == Some("MESSAGELIMIT")
 }
 
 /// Refusals that a smaller range would not mend.
-fn must_stop(kind: &Option<Kind>) -> bool {
+pub(super) fn must_stop(kind: &Option<Kind>) -> bool {
     matches!(kind, Some(Kind::Limit { .. } | Kind::Credentials))
 }
 

@@ -7,7 +7,6 @@
 //! server that says that we ask too much is given time, and then asked for one thing at a time.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use archive::{EpochId, MailboxId, MailboxInfo, MailboxSeen, RunInfo};
 use message::{MailboxName, Uid, UidSet};
@@ -15,8 +14,8 @@ use remote::Kind;
 use remote::imap::{Listed, Session, Status};
 
 use super::copies::Copies;
-use super::cuts::Cuts;
-use super::folder::{self, FolderState};
+use super::folder::{self, FolderState, Prospect};
+use super::line::Line;
 use super::peek::Peek;
 use super::{Context, RunError};
 use crate::hints;
@@ -32,24 +31,17 @@ pub(super) const UNFINISHED: &str = "not finished in this run";
 /// Pulls every wanted folder. The ledger is filled as far as the run comes.
 pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Result<(), RunError> {
     let mut line = Line::default();
-    let listed = loop {
-        let session = line.connect(&context).await?;
-        let gmail = session.capabilities().gmail;
-        match session.list().await {
-            Ok(listed) => {
-                if gmail && !listed.iter().any(|folder| folder.special_use.as_deref() == Some("\\All")) {
-                    ledger.warnings.push(hints::all_mail_is_hidden().to_owned());
-                }
-                break listed;
-            }
-            Err(error) => line.cut(&context, error).await?,
-        }
-    };
+    let listed = line.list(&context).await?;
+    let is_gmail = line.session.as_ref().is_some_and(|session| session.capabilities().gmail);
+    if is_gmail && !listed.iter().any(|folder| folder.special_use.as_deref() == Some("\\All")) {
+        ledger.warnings.push(hints::all_mail_is_hidden().to_owned());
+    }
     line.shows_copies = listed.iter().any(shows_copies);
-    let Choice { wanted, structure, names: listed_names } = choose(&context, listed, ledger);
+    let Choice { mut wanted, structure, names: listed_names } = choose(&context, listed, ledger);
     if wanted.is_empty() {
         ledger.warnings.push("no folder is wanted: nothing is backed up".to_owned());
     }
+    line.look_into(&context, &mut wanted).await?;
     context.progress.folders(wanted.len());
     ledger.folders = wanted.iter().map(|folder| unreached(&folder.name)).collect();
 
@@ -75,12 +67,13 @@ pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Resul
     record_unseen(&context, &listed_names, &mut state, ledger).await?;
     record_structure(&context, structure).await?;
 
-    for (position, folder) in wanted.iter().enumerate() {
-        let name = folder.name.text();
+    let prospects: Vec<Prospect<'_>> = wanted.iter().map(|folder| state.prospect(&context, folder)).collect();
+    for (position, prospect) in prospects.iter().enumerate() {
+        let name = prospect.listed.name.text();
         // In its place from the beginning, so that it is true also when the run ends half-way.
         ledger.folders[position].error = Some(UNFINISHED.to_owned());
         let entry = &mut ledger.folders[position];
-        let result = one_folder(&context, &mut line, folder, &mut state, entry).await;
+        let result = one_folder(&context, &mut line, &prospects[position..], &mut state, entry).await;
         match &result {
             Err(error) => entry.error = Some(error.to_string()),
             Ok(()) => entry.error = entry.error.take().filter(|error| error != UNFINISHED),
@@ -127,6 +120,15 @@ pub(super) struct AccountState {
 }
 
 impl AccountState {
+    /// A mailbox, before it is opened.
+    fn prospect<'a>(&self, context: &Context<'_>, listed: &'a Listed) -> Prospect<'a> {
+        let known = self.known.get(&listed.name);
+        let epoch = known.and_then(|known| known.epoch.as_ref());
+        let unproven = epoch.and_then(|epoch| self.unproven.get(&epoch.id)).copied().unwrap_or(0);
+        let recheck = self.is_recheck_due(context, &listed.name);
+        Prospect::new(listed, known, unproven, recheck, context.job.limits.remote.rows_per_command)
+    }
+
     /// Whether this mailbox is to be looked at in full in this run.
     pub(super) fn is_recheck_due(&self, context: &Context<'_>, mailbox: &MailboxName) -> bool {
         Before::is_recheck_due(self.before.as_ref(), context, mailbox)
@@ -225,23 +227,28 @@ pub(super) fn unreached(name: &MailboxName) -> FolderLedger {
     FolderLedger { error: Some("not reached in this run".to_owned()), ..FolderLedger::new(name.text()) }
 }
 
-/// One folder, through any number of cuts. An error ends the account's run; what concerns only this
-/// folder is in its ledger entry.
+/// The first of these folders, through any number of cuts. An error ends the account's run; what
+/// concerns only this folder is in its ledger entry.
 async fn one_folder(
     context: &Context<'_>,
     line: &mut Line,
-    listed: &Listed,
+    prospects: &[Prospect<'_>],
     state: &mut AccountState,
     entry: &mut FolderLedger,
 ) -> Result<(), RunError> {
-    let seen = mailbox_seen(listed);
+    let [prospect, others @ ..] = prospects else { return Ok(()) };
+    let seen = mailbox_seen(prospect.listed);
     let account = context.account;
     let mailbox = context.pipeline.ask(move |writer| writer.mailbox(account, &seen)).await?;
-    let known = state.known.get(&listed.name).cloned();
-    let recheck = state.is_recheck_due(context, &listed.name);
-    let mut folder = FolderState::new(mailbox, listed, known, state, recheck);
+    // Asked for only by a folder that is opened itself, so that each is passed over once.
+    let next = match prospect.unchanged() {
+        Some(_) => None,
+        None => others.iter().find(|other| other.unchanged().is_none()),
+    };
+    let mut folder = FolderState::new(mailbox, prospect, state);
     loop {
         context.may_go_on(entry.bytes_fetched)?;
+        folder.look_ahead(!line.cuts.any(), next);
         let session = line.connect(context).await?;
         let delivered_before = folder.delivered;
         let error = tokio::select! {
@@ -429,63 +436,6 @@ async fn record_structure(context: &Context<'_>, structure: Vec<Listed>) -> Resu
         structure.iter().try_for_each(|level| writer.mailbox(account, &mailbox_seen(level)).map(|_| ()))
     });
     record.await
-}
-
-/// The connection, and how often it was cut of late.
-#[derive(Default)]
-struct Line {
-    session: Option<Session>,
-    cuts: Cuts,
-    /// Some folder shows messages of other folders: it is worth while to ask for ids of their content.
-    shows_copies: bool,
-}
-
-impl Line {
-    async fn connect(&mut self, context: &Context<'_>) -> Result<&mut Session, RunError> {
-        while self.session.is_none() {
-            let job = context.job;
-            let mut limits = job.limits.remote.clone();
-            if self.cuts.throttled() {
-                limits.commands_in_flight = 1;
-            }
-            let network = context.surroundings.network;
-            let opened = tokio::select! {
-                biased;
-                opened = Session::open_through(network, &job.endpoint, &job.credentials, &limits) => opened,
-                () = context.stop.wait() => return Err(RunError::Stopped),
-            };
-            match opened {
-                Ok(session) => self.session = Some(session),
-                Err(error) => self.cut(context, error).await?,
-            }
-        }
-        let session = self.session.as_mut().ok_or(RunError::Stopped)?;
-        if self.shows_copies {
-            session.want_content_ids();
-        }
-        Ok(session)
-    }
-
-    async fn cut(&mut self, context: &Context<'_>, error: remote::Error) -> Result<(), RunError> {
-        self.cut_shared(context, Arc::new(error)).await
-    }
-
-    /// Drops the connection and waits before the next one, or gives the error back.
-    async fn cut_shared(&mut self, context: &Context<'_>, error: Arc<remote::Error>) -> Result<(), RunError> {
-        self.session = None;
-        self.cuts.wait(context, error).await
-    }
-
-    /// The server has promised to show all messages of a mailbox.
-    fn shows_all(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.capabilities().uid_only)
-    }
-
-    async fn hang_up(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.logout().await;
-        }
-    }
 }
 
 /// UIDs during whose fetch the connection was cut, and how often.

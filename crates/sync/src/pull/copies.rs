@@ -96,7 +96,7 @@ pub(super) async fn place_copies(
     let step = copies.len() / (copies.len() / SAMPLE_SHARE).max(SAMPLE_MIN);
     let sample: Vec<Surveyed> = copies.iter().step_by(step.max(1)).cloned().collect();
     let wanted = Wanted { epoch, messages: sample, prove: false };
-    let mut held = fetch_and_account(context, session, folder, entry, &wanted).await?;
+    let mut held = fetch_and_account(context, session, folder, entry, &wanted, &[]).await?;
     entry.new += held.len();
     let tried: UidSet = wanted.messages.iter().map(|message| message.uid).collect();
     copies.retain(|message| !tried.contains(message.uid));

@@ -11,6 +11,7 @@ use crate::retry::Cause;
 #[derive(Debug, Default)]
 pub(super) struct Cuts {
     fruitless: u32,
+    any: bool,
     throttled: bool,
     /// The server has refused a login without saying whether it is the password.
     unsure: bool,
@@ -20,6 +21,11 @@ impl Cuts {
     /// The last connection has brought something: patience begins anew.
     pub(super) fn forgive(&mut self) {
         self.fruitless = 0;
+    }
+
+    /// Whether a connection of this run was cut, perhaps because the server cannot bear to be asked ahead.
+    pub(super) fn any(&self) -> bool {
+        self.any
     }
 
     /// Whether the server has asked us to slow down: one thing at a time for the rest of the run.
@@ -35,6 +41,7 @@ impl Cuts {
         error: Arc<remote::Error>,
     ) -> Result<(), RunError> {
         self.fruitless += 1;
+        self.any = true;
         let cause = match error.kind() {
             Kind::Limit { wait } => Cause::Throttled(wait),
             Kind::Network | Kind::Protocol => Cause::Broken,

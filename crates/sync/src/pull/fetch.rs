@@ -65,6 +65,11 @@ pub(crate) struct Doubts {
 }
 
 impl Doubts {
+    /// There is nothing that has to be fetched in another way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.alone.is_empty() && self.in_slices.is_empty()
+    }
+
     /// Those about these messages.
     pub(crate) fn among(&self, messages: &[Surveyed]) -> Self {
         let those = |doubtful: &UidSet| {

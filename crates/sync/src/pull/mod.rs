@@ -1,7 +1,7 @@
 //! One run of one account: pull what the archive lacks, record what changed, and account for it all.
 //!
-//! [`pull`] is the door. Inside, `account` goes through the folders and survives cut connections,
-//! `folder` brings one mailbox up to date, `fetch` brings messages, `recognise` spares those that
+//! [`pull`] is the door. Inside, `account` goes through the folders over a `line` that may be cut at any
+//! time, `folder` brings one mailbox up to date, `fetch` brings messages, `recognise` spares those that
 //! the archive has under another UID, and `pipeline` carries the bytes to the archive. `pop3` is the
 //! same for an account that is pulled over POP3.
 //!
@@ -16,6 +16,7 @@ mod desk;
 mod fetch;
 mod folder;
 mod judge;
+mod line;
 mod peek;
 mod pipeline;
 mod pop3;

@@ -59,7 +59,7 @@ async fn fetch_again(
     folder.peek.try_out(session, &messages, &mut entry.bytes_fetched).await?;
     messages.retain(|message| folder.peek.may_fetch(message));
     let wanted = Wanted { epoch, messages, prove: true };
-    fetch_and_account(context, session, folder, entry, &wanted).await?;
+    fetch_and_account(context, session, folder, entry, &wanted, &[]).await?;
     let after = keys(context, epoch, uids).await?;
     Ok(before.iter().filter(|(uid, key)| after.get(uid) != Some(key)).count())
 }

@@ -109,6 +109,11 @@ impl Conversation {
         Ok(tag)
     }
 
+    /// Whether a command can be sent without waiting for the server in the middle of it.
+    pub(crate) fn goes_at_once(&self, command: &Command) -> bool {
+        command.goes_at_once(self.literals)
+    }
+
     /// A new command is under way.
     pub(crate) fn begin(&mut self, command: &Command) -> Tag {
         self.last_tag = self.last_tag.wrapping_add(1);

@@ -261,6 +261,44 @@ async fn compression_is_used_where_it_is_offered() {
 }
 
 #[tokio::test]
+async fn all_that_follows_a_login_goes_out_at_once() {
+    let mut world = plain();
+    world.compress = true;
+    let script = "S: * PREAUTH [CAPABILITY IMAP4rev1 ID ENABLE CONDSTORE LIST-EXTENDED LIST-STATUS COMPRESS=DEFLATE] hi
+        C: r1 ENABLE CONDSTORE
+        C: r2 ID (\"name\" \"restante\" \"version\" \"0.1.0\")
+        C: r3 LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))
+        C: r4 LIST (SUBSCRIBED) \"\" \"*\"
+        C: r5 COMPRESS DEFLATE
+        S: * ENABLED CONDSTORE
+        S: r2 OK
+        S: * LIST (\\Subscribed) \"/\" INBOX
+        S: * STATUS INBOX (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 1 HIGHESTMODSEQ 40)
+        S: r3 OK
+        S: * LIST (\\Subscribed) \"/\" INBOX
+        S: * LIST (\\Subscribed \\NonExistent) \"/\" gone
+        S: r4 OK
+        S: r5 OK
+        DEFLATE
+        C: r6 NOOP
+        S: r6 OK";
+    // ENABLE is never completed: nobody waits for it.
+    let result = world
+        .meet(script, async |transport, counters| {
+            let (endpoint, credentials, limits) = (&world.endpoint, &world.credentials, &world.limits);
+            let session = Session::log_in(transport, counters, endpoint, credentials, limits).await?;
+            let (mut session, listed) = session.settle_and_list(true).await?;
+            session.recount().await?;
+            Ok::<_, Error>((listed, session.traffic().round_trips))
+        })
+        .await;
+    let (listed, round_trips) = result.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].subscribed && listed[0].status.as_ref().unwrap().highest_modseq.is_some());
+    assert_eq!(round_trips, 3, "greeting, all of this, NOOP");
+}
+
+#[tokio::test]
 async fn n14_a_bomb_meets_the_same_bounds() {
     let mut world = plain();
     world.compress = true;

@@ -101,15 +101,35 @@ async fn i23_options_that_are_offered_and_refused_are_left_out() {
         r#"C: r1 NAMESPACE
            S: r1 BAD what
            C: r2 LIST "" "*" RETURN (SUBSCRIBED CHILDREN STATUS (MESSAGES UIDNEXT UIDVALIDITY))
+           C: r3 LIST (SUBSCRIBED) "" "*"
            S: r2 NO internal
-           C: r3 LIST "" "*" RETURN (SUBSCRIBED CHILDREN)
+           S: r3 BAD what
+           C: r4 LIST "" "*" RETURN (SUBSCRIBED CHILDREN)
            S: * LIST () "/" INBOX
-           S: r3 OK
-           C: r4 LIST (SUBSCRIBED) "" "*"
-           S: r4 BAD what"#,
+           S: r4 OK"#,
     )
     .await;
     assert_eq!(shown(&listed.unwrap()), ["INBOX"]);
+}
+
+#[tokio::test]
+async fn numbers_that_the_list_does_not_tell_are_asked_for_several_at_a_time() {
+    let script = r#"C: r1 STATUS "a" (MESSAGES UIDNEXT UIDVALIDITY)
+        C: r2 STATUS "b" (MESSAGES UIDNEXT UIDVALIDITY)
+        C: r3 STATUS "c" (MESSAGES UIDNEXT UIDVALIDITY)
+        S: * STATUS a (MESSAGES 1)
+        S: * STATUS nobody-asked (MESSAGES 7)
+        S: r1 OK
+        S: r2 NO not yours
+        S: * STATUS c (MESSAGES 3)
+        S: r3 OK"#;
+    talk("", script, async |mut session| {
+        let statuses = session.statuses(&[name("a"), name("b"), name("c")]).await.unwrap();
+        let messages = |of| statuses.get(&name(of)).map(|status: &Status| status.messages);
+        assert_eq!((messages("a"), messages("b"), messages("c")), (Some(1), None, Some(3)));
+        assert_eq!((statuses.len(), session.traffic().round_trips), (2, 2));
+    })
+    .await;
 }
 
 #[tokio::test]

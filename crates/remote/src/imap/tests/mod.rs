@@ -1,5 +1,6 @@
 //! Sessions against servers that play a script: one file for each thing that a session can do.
 
+mod ahead;
 mod bodies;
 mod bounds;
 mod mailboxes;
