@@ -7,7 +7,7 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use restante_tests::{ACCOUNT, USER, World, append, is_long};
+use restante_tests::{ACCOUNT, USER, World, append, copy_in_random_order, is_long};
 use server::sample::Random;
 use testkit::{LoopDisk, Restante};
 
@@ -128,23 +128,6 @@ fn d20_a_copy_made_in_the_middle_of_a_run_opens_up_to_a_commit() {
         fs::remove_dir_all(copy).expect("the copy is ours");
     }
     world.assert_archive_equals_server();
-}
-
-fn copy_in_random_order(from: &Path, to: &Path, random: &mut Random) {
-    fs::create_dir_all(to.join("packs")).expect("the target is ours");
-    let mut names = Vec::new();
-    for folder in ["", "packs"] {
-        let entries = fs::read_dir(from.join(folder)).expect("the archive").flatten();
-        names.extend(entries.map(|entry| Path::new(folder).join(entry.file_name())));
-    }
-    names.sort();
-    while !names.is_empty() {
-        let name = names.swap_remove(random.below(names.len()));
-        if from.join(&name).is_file() {
-            // What has gone meanwhile is not copied, as with any tool.
-            let _ = fs::copy(from.join(&name), to.join(&name));
-        }
-    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::process::Command;
 
 use message::{Flags, InternalDate, UidSet};
 use serde_json::Value;
+use server::sample::Random;
 use tempfile::TempDir;
 use testkit::{Dovecot, Fetched, Imap, Mail, Options, Output, Restante};
 
@@ -358,6 +359,27 @@ fn assert_same(folder: &str, server: &[Fetched], listed: &[Value]) {
 #[must_use]
 pub fn uids(text: &str) -> UidSet {
     UidSet::parse(text).expect("a set of UIDs")
+}
+
+/// Copies an archive as tools that copy folders do: a list first, then one file after the other.
+///
+/// # Panics
+/// When the target cannot be written.
+pub fn copy_in_random_order(from: &Path, to: &Path, random: &mut Random) {
+    fs::create_dir_all(to.join("packs")).expect("the target is ours");
+    let mut names = Vec::new();
+    for folder in ["", "packs"] {
+        let entries = fs::read_dir(from.join(folder)).expect("the archive").flatten();
+        names.extend(entries.map(|entry| Path::new(folder).join(entry.file_name())));
+    }
+    names.sort();
+    while !names.is_empty() {
+        let name = names.swap_remove(random.below(names.len()));
+        if from.join(&name).is_file() {
+            // What has gone meanwhile is not copied, as with any tool.
+            let _ = fs::copy(from.join(&name), to.join(&name));
+        }
+    }
 }
 
 /// Whether the long tests are wanted (RESTANTE_LONG=1).

@@ -28,6 +28,9 @@ _restante() {
             restante,check-config)
                 cmd="restante__subcmd__check__subcmd__config"
                 ;;
+            restante,compact)
+                cmd="restante__subcmd__compact"
+                ;;
             restante,daemon)
                 cmd="restante__subcmd__daemon"
                 ;;
@@ -77,7 +80,7 @@ _restante() {
 
     case "${cmd}" in
         restante)
-            opts="-q -v -h -V --config --archive --json --quiet --verbose --log-format --run-now --help --version account daemon list history show export restore drill status ack verify rebuild repair check-config alert-test demo init"
+            opts="-q -v -h -V --config --archive --json --quiet --verbose --log-format --run-now --help --version account daemon list history show export restore drill status ack verify compact rebuild repair check-config alert-test demo init"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -253,6 +256,36 @@ _restante() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "auto text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        restante__subcmd__compact)
+            opts="-q -v -h --dry-run --level --config --archive --json --quiet --verbose --log-format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

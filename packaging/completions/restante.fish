@@ -46,6 +46,7 @@ complete -c restante -n "__fish_restante_needs_command" -a "drill" -d 'Practise 
 complete -c restante -n "__fish_restante_needs_command" -a "status" -d 'Show per account the last and the next run, and how large the archive is'
 complete -c restante -n "__fish_restante_needs_command" -a "ack" -d 'Say that you have looked at the suspicious runs of an account; status shows them until then'
 complete -c restante -n "__fish_restante_needs_command" -a "verify" -d 'Prove that the archive is whole'
+complete -c restante -n "__fish_restante_needs_command" -a "compact" -d 'Make old packs into fewer and smaller ones, and prove them before the old ones go'
 complete -c restante -n "__fish_restante_needs_command" -a "rebuild" -d 'Make the catalogue again from the packs alone'
 complete -c restante -n "__fish_restante_needs_command" -a "repair" -d 'Save what damage has left: record what is lost, so that the next run fetches it again'
 complete -c restante -n "__fish_restante_needs_command" -a "check-config" -d 'Read the configuration and say what is wrong, and where'
@@ -209,6 +210,17 @@ complete -c restante -n "__fish_restante_using_subcommand verify" -l json -d 'Pr
 complete -c restante -n "__fish_restante_using_subcommand verify" -s q -l quiet -d 'Say only what went wrong'
 complete -c restante -n "__fish_restante_using_subcommand verify" -s v -l verbose -d 'Say what is being done'
 complete -c restante -n "__fish_restante_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c restante -n "__fish_restante_using_subcommand compact" -l level -d 'How hard to compress, from 1 to 22; 12 if not given. From 16 on it is slow' -r
+complete -c restante -n "__fish_restante_using_subcommand compact" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
+complete -c restante -n "__fish_restante_using_subcommand compact" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
+complete -c restante -n "__fish_restante_using_subcommand compact" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'
+text\t'One line of text'
+json\t'One line of JSON'"
+complete -c restante -n "__fish_restante_using_subcommand compact" -l dry-run -d 'Only say what would be done'
+complete -c restante -n "__fish_restante_using_subcommand compact" -l json -d 'Print one JSON document on standard output, and nothing else there'
+complete -c restante -n "__fish_restante_using_subcommand compact" -s q -l quiet -d 'Say only what went wrong'
+complete -c restante -n "__fish_restante_using_subcommand compact" -s v -l verbose -d 'Say what is being done'
+complete -c restante -n "__fish_restante_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c restante -n "__fish_restante_using_subcommand rebuild" -l config -d 'Configuration file [default: /etc/restante/restante.toml, else $XDG_CONFIG_HOME/restante/restante.toml]' -r -F
 complete -c restante -n "__fish_restante_using_subcommand rebuild" -l archive -d 'Read the archive in this folder, with no configuration but what --config names; for commands that only read an archive, such as list, export, verify and restore' -r -F
 complete -c restante -n "__fish_restante_using_subcommand rebuild" -l log-format -d 'How log lines are written to standard error; under the systemd journal `auto` talks to it' -r -f -a "auto\t'To the systemd journal with its fields when standard error is the journal, else text'

@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::identity::Place;
 use crate::ids::{ArchiveId, CommitId};
 use crate::lock::Lock;
-use crate::open::{agrees, bring_up_to_read, follow, look, make_temporary, mode_for, require_identity};
+use crate::open::{
+    agrees, bring_up_to_read, follow, is_overtaken, look, make_temporary, mode_for, require_identity,
+};
 use crate::pack::files::PackFiles;
 use crate::view::View;
 
@@ -96,7 +98,10 @@ impl Archive {
             Err(error) if catalogue::is_broken(&error) => return Ok(None),
             looked => looked?,
         };
-        if !agrees(&files, &state)? || newest && !is_newest(&files, &state) {
+        if is_overtaken(&files, &catalogue)?
+            || !agrees(&files, &state)?
+            || newest && !is_newest(&files, &state)
+        {
             return Ok(None);
         }
         let place = place.clone();
@@ -106,8 +111,7 @@ impl Archive {
     /// With this catalogue, whatever the packs say.
     #[cfg(test)]
     pub(crate) fn over(place: &Place, id: ArchiveId, catalogue: Connection) -> Self {
-        let files = crate::open::discover(place, id, &std::collections::HashSet::new())
-            .expect("the packs can be listed");
+        let files = crate::open::discover(place, id, &Default::default()).expect("the packs can be listed");
         let (place, cache) = (place.clone(), BlockCache::default());
         Self { place, id, catalogue, files, cache, damage: Vec::new() }
     }

@@ -121,6 +121,11 @@ impl BlockBuilder {
         Self::new(self.stream, self.target)
     }
 
+    /// The number of the last blob that waits in it.
+    pub(crate) fn last(&self) -> Option<BlobNumber> {
+        self.blobs.last().map(|blob| blob.number)
+    }
+
     /// Adds a blob; gives the block that is full with it, or the one that it makes alone. Numbers
     /// must ascend from call to call.
     pub(crate) fn add(&mut self, number: BlobNumber, name: BlobName, bytes: Vec<u8>) -> Option<PlainBlock> {

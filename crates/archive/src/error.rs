@@ -43,6 +43,34 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Another compaction of the archive is at work.
+    #[error("another restante is compacting {path}")]
+    Compacting {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A pack that was made could not be read back as it was written.
+    #[error(
+        "a pack that was made is not as it was written, and was thrown away ({what}); nothing else was changed. \
+         Look at the disk and the memory of this machine"
+    )]
+    Unproven {
+        /// What is wrong.
+        what: String,
+    },
+    /// The disk has no room for a pack beside those that it shall replace.
+    #[error(
+        "no room to compact: a new pack of up to {needed} bytes lies beside the old ones for a while, {free} \
+         bytes are free, and {reserve} of them are to stay free"
+    )]
+    NoRoom {
+        /// What the new pack may take.
+        needed: u64,
+        /// What is free.
+        free: u64,
+        /// What is to stay free.
+        reserve: u64,
+    },
     /// Another process works on the mailbox of an account.
     #[error(
         "another restante is backing up or restoring to account \"{account}\"; try again when it has ended"

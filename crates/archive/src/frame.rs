@@ -61,6 +61,8 @@ pub(crate) enum Kind {
     Commit,
     /// The pack ends with the commit that this frame is in.
     Seal,
+    /// The pack stands in the place of others, and this says of which.
+    Replaces,
     /// One that this version does not know.
     Other(u8),
 }
@@ -72,6 +74,7 @@ impl Kind {
             Self::Journal => 2,
             Self::Commit => 3,
             Self::Seal => 4,
+            Self::Replaces => 5,
             Self::Other(number) => number,
         }
     }
@@ -82,6 +85,7 @@ impl Kind {
             2 => Self::Journal,
             3 => Self::Commit,
             4 => Self::Seal,
+            5 => Self::Replaces,
             other => Self::Other(other),
         }
     }
@@ -250,6 +254,15 @@ pub(crate) struct CommitFields {
     pub(crate) unix_ms: i64,
     /// The next number of each kind that will be handed out.
     pub(crate) next: NextNumbers,
+    /// Set in the commit of a pack that stands in the place of others (rule K4).
+    pub(crate) stands_for: Option<StandsFor>,
+}
+
+/// The commits in whose place one stands: from `first` to its own number, of which the last had this check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StandsFor {
+    pub(crate) first: u64,
+    pub(crate) check: [u8; 16],
 }
 
 /// The numbers that the writer hands out next: none below is ever handed out again.
@@ -287,6 +300,14 @@ impl CommitFields {
     /// Bytes of the directory that this version writes.
     pub(crate) const BYTES: u64 = 96;
 
+    /// The same, of a commit that stands for others.
+    pub(crate) const BYTES_STANDING: u64 = 120;
+
+    /// The number of the first commit that it is, or stands for.
+    pub(crate) fn first_number(&self) -> u64 {
+        self.stands_for.map_or(self.number, |others| others.first)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96);
         out.extend_from_slice(&self.number.to_le_bytes());
@@ -299,6 +320,10 @@ impl CommitFields {
         out.extend_from_slice(&self.next.message.to_le_bytes());
         for number in [self.next.account, self.next.mailbox, self.next.epoch, self.next.run] {
             out.extend_from_slice(&number.to_le_bytes());
+        }
+        if let Some(StandsFor { first, check }) = self.stands_for {
+            out.extend_from_slice(&first.to_le_bytes());
+            out.extend_from_slice(&check);
         }
         out
     }
@@ -322,7 +347,15 @@ impl CommitFields {
                 epoch: cursor.u32(what)?,
                 run: cursor.u32(what)?,
             },
+            stands_for: Self::decode_standing(&mut cursor),
         })
+    }
+
+    fn decode_standing(cursor: &mut Cursor<'_>) -> Option<StandsFor> {
+        let what = "a commit frame";
+        let (first, check) = (cursor.u64(what).ok()?, cursor.array(what).ok()?);
+        // Its own commits begin at 1.
+        (first > 0).then_some(StandsFor { first, check })
     }
 }
 
@@ -379,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn c1_commit_fields_have_96_bytes_and_come_back() {
+    fn c1_k4_commit_fields_have_96_bytes_or_120_and_come_back() {
         let next = NextNumbers { blob: 9, message: 8, account: 7, mailbox: 6, epoch: 5, run: 4 };
         let fields = CommitFields {
             number: 3,
@@ -389,12 +422,19 @@ mod tests {
             frames_check: [8; 16],
             unix_ms: -5,
             next,
+            stands_for: None,
         };
         let mut meta = fields.encode();
         assert_eq!(meta.len(), 96);
         meta.push(0);
-        assert_eq!(CommitFields::decode(&meta), Ok(fields));
+        assert_eq!(CommitFields::decode(&meta), Ok(fields.clone()));
         assert!(CommitFields::decode(&meta[..95]).is_err());
+        let stands_for = Some(StandsFor { first: 2, check: [9; 16] });
+        let standing = CommitFields { stands_for, ..fields };
+        let mut meta = standing.encode();
+        assert_eq!((meta.len() as u64, standing.first_number()), (CommitFields::BYTES_STANDING, 2));
+        meta.push(0);
+        assert_eq!(CommitFields::decode(&meta), Ok(standing));
     }
 
     proptest! {

@@ -9,7 +9,7 @@
 //! * [`Writer`] puts things in; nothing counts before [`Writer::commit`] has returned.
 //! * [`Archive`] reads beside a writer; [`View`] is what can be asked of either.
 //! * [`verify`] proves that all is there, [`rebuild`] makes the catalogue from the packs alone, [`repair`]
-//!   saves what damage has left and records what it has taken.
+//!   saves what damage has left and records what it has taken, [`compact`] makes old packs into smaller ones.
 //!
 //! From the outside in: `writer`, `archive`, `view`; `replay` and `open` between packs and catalogue;
 //! `catalogue`; `blocks`, `block`, `journal`; `pack`, `frame`; `disk`, the one door to the file system.
@@ -22,6 +22,7 @@ mod archive;
 mod block;
 mod blocks;
 mod catalogue;
+mod compact;
 mod damage;
 pub mod disk;
 mod error;
@@ -51,6 +52,10 @@ mod writer;
 
 pub use account_lock::AccountLock;
 pub use archive::Archive;
+pub use compact::{
+    CompactOptions, CompactProgress, CompactReport, Compaction, LeftAlone, RetiredPacks,
+    Stage as CompactStage, compact, compact_at,
+};
 pub use damage::Damage;
 pub use error::{Error, Result};
 pub use hits::MessageHit;

@@ -23,7 +23,15 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the lock, or says that another has it.
     pub(crate) fn take(place: &Place) -> Result<Self> {
-        let path = place.lock();
+        Self::take_at(place, place.lock(), || Error::Locked { path: place.dir.clone() })
+    }
+
+    /// Takes another lock of the archive.
+    pub(crate) fn take_file(place: &Place, name: &str, busy: impl FnOnce() -> Error) -> Result<Self> {
+        Self::take_at(place, place.dir.join(name), busy)
+    }
+
+    fn take_at(place: &Place, path: PathBuf, busy: impl FnOnce() -> Error) -> Result<Self> {
         let file = match place.disk.open(&path, Access::Write) {
             // A copy that left the lock out is an archive all the same.
             Err(error) if error.kind() == ErrorKind::NotFound => match place.disk.create(&path) {
@@ -36,11 +44,7 @@ impl Lock {
             opened => opened,
         };
         let file = file.doing("open", &path)?;
-        if file.try_lock().doing("lock", &path)? {
-            Ok(Self { _file: file })
-        } else {
-            Err(Error::Locked { path: place.dir.clone() })
-        }
+        if file.try_lock().doing("lock", &path)? { Ok(Self { _file: file }) } else { Err(busy()) }
     }
 }
 

@@ -5,18 +5,20 @@
 //! Anything else about it that is odd means that it is made anew: beside the old one, and put in its
 //! place when it is finished (D14).
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::catalogue::{self, Mode, State, query};
+use crate::catalogue::{self, Mode, State, query, retired};
+use crate::compact::place::{follow_the_end, take_waiting};
 use crate::damage::{self, Damage, DamageKind};
 use crate::error::{Context as _, Error, Result};
-use crate::frame::{CommitFields, HEADER_BYTES, Kind};
+use crate::frame::{CommitFields, FrameHeader, HEADER_BYTES, Kind};
 use crate::identity::Place;
 use crate::ids::{ArchiveId, CommitId, PackId};
 use crate::pack::files::PackFiles;
+use crate::pack::replaces::standing_commit;
+use crate::pack::standing::Known;
 use crate::quarantine;
 use crate::replay::{Replayed, replay};
 
@@ -45,10 +47,7 @@ pub(crate) fn bring_up(place: &Place, id: ArchiveId, mode: Mode, settle: bool) -
     };
     match usable {
         Usable::Yes(opened) => Ok(*opened),
-        Usable::No(reason) => {
-            let old = if reason == Unusable::Missing { Old::Discard } else { Old::Keep };
-            make_anew(place, id, mode, (reason.vouched(), old), settle)
-        }
+        Usable::No(reason) => make_anew(place, id, mode, (reason.vouched(), reason.old()), settle),
     }
 }
 
@@ -64,8 +63,7 @@ pub(crate) fn bring_up_to_read(place: &Place, id: ArchiveId) -> Result<Vec<Damag
         Usable::Yes(opened) => Ok(opened.replayed.damage),
         Usable::No(Unusable::Contradicted(_)) => Ok(Vec::new()),
         Usable::No(reason) => {
-            let old = if reason == Unusable::Missing { Old::Discard } else { Old::Keep };
-            Ok(make_anew(place, id, Mode::Shared, (None, old), false)?.replayed.damage)
+            Ok(make_anew(place, id, Mode::Shared, (None, reason.old()), false)?.replayed.damage)
         }
     }
 }
@@ -86,7 +84,8 @@ pub(crate) fn witness(place: &Place, id: ArchiveId, mode: Mode) -> Result<Witnes
     let looked = || -> Result<Witness> {
         let catalogue = match use_catalogue(place, id, mode, false)? {
             Usable::Yes(opened) => opened.catalogue,
-            Usable::No(Unusable::Missing) => return Ok(Witness::Missing),
+            // What it misses is not missing.
+            Usable::No(Unusable::Missing | Unusable::Overtaken) => return Ok(Witness::Missing),
             Usable::No(Unusable::Broken) => return Ok(Witness::Unsound),
             Usable::No(Unusable::Contradicted(_)) => {
                 catalogue::open_for_writing(place.catalogue.as_deref(), mode, id)?
@@ -129,7 +128,7 @@ pub(crate) fn make_anew(
     (vouched, old): (Option<State>, Old),
     settle: bool,
 ) -> Result<Opened> {
-    let files = discover(place, id, &HashSet::new())?;
+    let files = discover(place, id, &Known::default())?;
     let settled = (!settle || settle_last(&files, None)?) && vouched.is_none();
     let Some(path) = &place.catalogue else {
         let catalogue = catalogue::open_for_writing(None, mode, id)?;
@@ -184,15 +183,15 @@ pub(crate) fn missing_at_the_end(last: CommitId, vouched: &State) -> Option<Dama
 
 /// A catalogue in a temporary place, from the packs alone, for reading where nothing can be written.
 pub(crate) fn make_temporary(place: &Place, id: ArchiveId, vouched: Option<State>) -> Result<Opened> {
-    let files = discover(place, id, &HashSet::new())?;
+    let files = discover(place, id, &Known::default())?;
     let catalogue = catalogue::open_for_making(None, id)?;
     let replayed = replay_all(&files, &catalogue, vouched)?;
     catalogue::finish(&catalogue)?;
     Ok(Opened { catalogue, files, replayed, before: None, vouched, settled: true })
 }
 
-/// Finds the packs; those that the catalogue knows are not looked into.
-pub(crate) fn discover(place: &Place, id: ArchiveId, known: &HashSet<PackId>) -> Result<PackFiles> {
+/// Finds the packs. What is known may be believed by its name.
+pub(crate) fn discover(place: &Place, id: ArchiveId, known: &Known) -> Result<PackFiles> {
     PackFiles::discover(place.disk.clone(), place.packs(), id, known)
 }
 
@@ -200,7 +199,8 @@ pub(crate) fn discover(place: &Place, id: ArchiveId, known: &HashSet<PackId>) ->
 /// file is looked into (D13): packs may have each other's names. That of the pack that may be written to is
 /// looked at in any case.
 pub(crate) fn look(place: &Place, id: ArchiveId, catalogue: &Connection, state: &State) -> Result<PackFiles> {
-    let files = discover(place, id, &known_packs(catalogue)?)?;
+    let known = Known { by_name: true, ..known_packs(catalogue)? };
+    let files = discover(place, id, &known)?;
     let mut believed = agrees(&files, state)? && missing_or_cut(&files, catalogue)?.is_empty();
     if let Some((pack, _)) = state.position.filter(|_| believed) {
         believed = !files.is_elsewhere(pack)?;
@@ -208,12 +208,22 @@ pub(crate) fn look(place: &Place, id: ArchiveId, catalogue: &Connection, state: 
     if believed {
         return Ok(files);
     }
-    discover(place, id, &HashSet::new())
+    discover(place, id, &Known { by_name: false, ..known })
 }
 
 /// The packs that a catalogue knows.
-fn known_packs(catalogue: &Connection) -> Result<HashSet<PackId>> {
-    Ok(query::packs(catalogue)?.into_iter().map(|(pack, _)| pack).collect())
+pub(crate) fn known_packs(catalogue: &Connection) -> Result<Known> {
+    let packs = query::packs(catalogue)?.into_iter().map(|(pack, _)| pack).collect();
+    Ok(Known { packs, retired: retired::all(catalogue)?, by_name: false })
+}
+
+/// Whether the catalogue counts with other packs than those that are there, and all the same nothing is
+/// missing: it is older than the removal of packs that were replaced; or it is younger than a copy that was
+/// made in the middle of a compaction, which has the old packs and not the one that stands for them.
+pub(crate) fn is_overtaken(files: &PackFiles, catalogue: &Connection) -> Result<bool> {
+    let is_gone = |(pack, _): (PackId, u64)| files.is_retired(pack);
+    Ok(query::packs(catalogue)?.into_iter().any(is_gone)
+        || files.retired().iter().any(|file| files.standing_for(file.pack).is_none()))
 }
 
 fn aside(path: &Path) -> PathBuf {
@@ -232,6 +242,8 @@ enum Usable {
 enum Unusable {
     Missing,
     Broken,
+    /// Of this archive, and it counts with other packs that hold the same.
+    Overtaken,
     /// Of this archive, but ahead of the packs, or of another history. What it had applied was synced.
     Contradicted(State),
 }
@@ -240,7 +252,16 @@ impl Unusable {
     fn vouched(self) -> Option<State> {
         match self {
             Self::Contradicted(state) => Some(state),
-            Self::Missing | Self::Broken => None,
+            Self::Missing | Self::Broken | Self::Overtaken => None,
+        }
+    }
+
+    /// What becomes of the catalogue.
+    fn old(self) -> Old {
+        match self {
+            Self::Missing => Old::Discard,
+            Self::Overtaken => Old::KeepIfHurt,
+            Self::Broken | Self::Contradicted(_) => Old::Keep,
         }
     }
 }
@@ -262,12 +283,20 @@ fn use_catalogue(place: &Place, id: ArchiveId, mode: Mode, settle: bool) -> Resu
     let Some(state) = catalogue::state(&catalogue)?.filter(|state| state.archive == id) else {
         return Ok(Unusable::Broken.into());
     };
-    let files = look(place, id, &catalogue, &state)?;
+    let mut files = look(place, id, &catalogue, &state)?;
+    if is_overtaken(&files, &catalogue)? {
+        return Ok(Unusable::Overtaken.into());
+    }
     if !agrees(&files, &state)? {
         return Ok(Unusable::Contradicted(state).into());
     }
     let settled = !settle || settle_last(&files, Some(&state))?;
     let mut replayed = replay(&files, &catalogue, None)?;
+    if !files.waiting().is_empty() {
+        take_waiting(&files, &catalogue)?;
+        files = discover(place, id, &known_packs(&catalogue)?)?;
+        follow_the_end(&mut replayed, &catalogue)?;
+    }
     let (new, known) = damage::sort_out(&catalogue, missing_or_cut(&files, &catalogue)?)?;
     replayed.damage.splice(0..0, new);
     replayed.known_damage.splice(0..0, known);
@@ -287,9 +316,13 @@ pub(crate) fn agrees(files: &PackFiles, state: &State) -> Result<bool> {
         Err(Error::PackMissing { .. }) => return Ok(false),
         Err(error) => return Err(error),
     };
-    Ok(reader
-        .header(offset)
-        .is_ok_and(|header| header.kind == Kind::Commit && header.check == state.commit.check))
+    let is_it = |header: FrameHeader| header.kind == Kind::Commit && header.check == state.commit.check;
+    let stands_for_it = || {
+        standing_commit(&reader, end).is_some_and(|(number, others)| {
+            (number, others.check) == (state.commit.number, state.commit.check)
+        })
+    };
+    Ok(reader.header(offset).is_ok_and(is_it) || stands_for_it())
 }
 
 /// D12: packs that the catalogue knows and that are not there, or shorter than they were.

@@ -21,7 +21,7 @@ use rusqlite::Connection;
 
 use crate::block::Directory;
 use crate::catalogue::apply::Applier;
-use crate::catalogue::{self, State, query};
+use crate::catalogue::{self, State, query, retired};
 use crate::damage::{Damage, DamageKind, sort_out};
 use crate::disk::is_medium_error;
 use crate::error::{Context as _, Error, Result};
@@ -31,6 +31,7 @@ use crate::journal::codec::{self, JournalError};
 use crate::pack::files::{Header, PackFile, PackFiles};
 use crate::pack::header::{FORMAT_VERSION, PACK_HEADER_BYTES};
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
+use crate::pack::replaces::Replaces;
 use crate::pack::walk::{Event, FoundCommit, FrameAt, Walk};
 use crate::pack::writer::StoredBlock;
 
@@ -118,15 +119,28 @@ pub(crate) fn survey(
     Replay::new(files, None, &state, (vouched, until), go_on).finish(&state)
 }
 
-/// How far each pack counts, in the words of its successor: bytes, and the commit with which they end.
+/// How far each pack counts, in the words of its successor, or of itself if it was made by compaction: bytes,
+/// and the commit with which they end.
 fn claims(files: &PackFiles) -> HashMap<PackId, (u64, CommitId)> {
     let mut claims: HashMap<PackId, (u64, CommitId)> = HashMap::new();
+    let mut note = |pack, length, base: CommitId| {
+        let claim = claims.entry(pack).or_insert((length, base));
+        if (length, base.number) > (claim.0, claim.1.number) {
+            *claim = (length, base);
+        }
+    };
     for file in files.packs() {
+        if let Some(replaces) = files.replaces(file.pack) {
+            note(file.pack, replaces.length, replaces.last);
+        }
         let Header::Read(header) = &file.header else { continue };
         let Some(previous) = header.previous else { continue };
-        let claim = claims.entry(previous.pack).or_insert((previous.length, header.base));
-        if previous.length > claim.0 {
-            *claim = (previous.length, header.base);
+        match files.standing_for(previous.pack).filter(|stand_in| stand_in.pack != previous.pack) {
+            Some(stand_in) => {
+                let length = files.replaces(stand_in.pack).map_or(stand_in.length, |all| all.length);
+                note(stand_in.pack, length, header.base);
+            }
+            None => note(previous.pack, previous.length, header.base),
         }
     }
     claims
@@ -250,7 +264,7 @@ impl<'r> Replay<'r> {
                 _ if self.claims.contains_key(&file.pack) => Standing::Vouched,
                 None => Standing::Last,
                 Some(Header::Read(next)) => match next.previous {
-                    Some(previous) if self.files.find(previous.pack).is_none() => {
+                    Some(previous) if self.files.standing_for(previous.pack).is_none() => {
                         Standing::BeforeMissing(next.base.number)
                     }
                     _ => Standing::Passed,
@@ -259,7 +273,7 @@ impl<'r> Replay<'r> {
             };
             self.pack(file, from, standing)?;
         }
-        Ok(())
+        self.apply_pending()
     }
 
     /// P8: packs that a power cut has left half begun. Their header was never written, no successor
@@ -367,13 +381,15 @@ impl<'r> Replay<'r> {
             self.note(file, bytes, DamageKind::OtherHistory, what);
             return Ok(());
         }
-        if number != self.last.number + 1 {
-            let (first, last) = (self.last.number + 1, number - 1);
-            let (at, count) = (commit.fields.first_offset, number - first);
+        let begins = commit.fields.first_number();
+        if begins > self.last.number + 1 {
+            let (first, last) = (self.last.number + 1, begins - 1);
+            let (at, count) = (commit.fields.first_offset, begins - first);
             let what = format!("commits {first} to {last} are missing before it");
             self.doubt(file, at..at, DamageKind::CommitsMissing { first, count }, what);
         } else if commit.fields.previous_check != self.last.check {
-            let what = format!("commit {number} continues another commit {} than the one found", number - 1);
+            let before = begins.saturating_sub(1);
+            let what = format!("commit {begins} continues another commit {before} than the one found");
             let at = commit.fields.first_offset;
             self.doubt(file, at..at, DamageKind::Commit, what);
         }
@@ -443,6 +459,7 @@ impl<'r> Replay<'r> {
             frames_check: [0; 16],
             unix_ms: 0,
             next: self.numbers_used(reader, &frames),
+            stands_for: None,
         };
         self.apply_pending()?;
         self.last = base;
@@ -466,7 +483,7 @@ impl<'r> Replay<'r> {
                         next = next.max(record.next_numbers());
                     }
                 }
-                Ok(Content::Nothing) | Err(_) => {}
+                Ok(Content::Replaces(_) | Content::Nothing) | Err(_) => {}
             }
         }
         next
@@ -515,6 +532,7 @@ impl<'r> Replay<'r> {
                 Ok(Content::Journal { keys, records }) => {
                     next = next.max(self.journal(to, reader, frame, (&keys, &records))?);
                 }
+                Ok(Content::Replaces(replaces)) => retired::note(to, reader.pack, &replaces)?,
                 Ok(Content::Nothing) => {}
                 Err(FrameProblem::Fault(Fault::Io(error))) if !is_medium_error(&error) => {
                     return Err(error).doing("read", &self.files.dir().join(&*reader.name));
@@ -560,7 +578,9 @@ impl<'r> Replay<'r> {
         let acknowledged = self.vouched.is_some_and(|(_, commit)| {
             commit == id || standing == Standing::Last && commit.number > id.number
         });
-        if pending.confirmed || acknowledged || self.is_whole(file, &pending)? {
+        // K6: a compacted pack was put in place when it was whole.
+        let was_whole = pending.commit.fields.stands_for.is_some();
+        if pending.confirmed || acknowledged || was_whole || self.is_whole(file, &pending)? {
             self.pending = Some(pending);
             return self.apply_pending();
         }
@@ -630,6 +650,7 @@ fn newer(reader: &PackReader, kind: u8) -> Error {
 enum Content {
     Block(Directory),
     Journal { keys: Vec<u8>, records: Vec<u8> },
+    Replaces(Replaces),
     Nothing,
 }
 
@@ -655,6 +676,10 @@ fn read_frame(reader: &PackReader, frame: &FrameAt, decoder: &mut Decoder) -> Re
         Kind::Journal => {
             let (keys, records) = reader.contents(&frame.header, frame.offset, decoder)?;
             Ok(Content::Journal { keys, records })
+        }
+        Kind::Replaces => {
+            let meta = reader.meta(&frame.header, frame.offset)?;
+            Ok(Content::Replaces(Replaces::decode(&meta).map_err(Fault::Content)?))
         }
         Kind::Commit | Kind::Seal => check_only(reader, frame),
         Kind::Other(_) if frame.header.skippable => check_only(reader, frame),

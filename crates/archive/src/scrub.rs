@@ -19,7 +19,7 @@ use rusqlite::Connection;
 
 use crate::blocks::{BlockCache, Shelves};
 use crate::catalogue::{self, damaged, query};
-use crate::disk::{is_medium_error, read_exact_at};
+use crate::disk::is_medium_error;
 use crate::error::{Context as _, Error, Result};
 use crate::examine::{Examined, hit_of, inspect, tell_of_reading};
 use crate::frame::Kind;
@@ -29,8 +29,9 @@ use crate::journal::codec::{self, JournalError};
 use crate::journal::record::{MessageRecord, Record};
 use crate::open::{discover, require_identity};
 use crate::pack::files::PackFiles;
-use crate::pack::header::{PACK_HEADER_BYTES, PackHeader};
+use crate::pack::header::PACK_HEADER_BYTES;
 use crate::pack::reader::{Decoder, Fault, PackReader, decoder};
+use crate::pack::standing::Known;
 use crate::pack::walk::{Event, FrameAt, Walk};
 use crate::verify::{VerifyProgress, Watch, going_on, live_catalogue};
 
@@ -60,7 +61,7 @@ pub fn packs_at(place: &Place) -> Result<Vec<(PackId, u64)>> {
         Ok(Some(packs)) => Ok(packs),
         Err(error) if !catalogue::is_broken(&error) => Err(error),
         Ok(None) | Err(_) => {
-            let files = discover(place, id, &HashSet::new())?;
+            let files = discover(place, id, &Known::default())?;
             Ok(files.packs().iter().map(|file| (file.pack, file.length)).collect())
         }
     }
@@ -109,7 +110,7 @@ pub(crate) fn examine_pack(
     let blocks = query::blocks_of_pack(known, pack)?;
     let is_block = |frame: &&FrameAt| frame.header.kind == Kind::Block;
     let as_known = frames.found.iter().filter(is_block).map(|frame| &frame.offset).eq(blocks.keys());
-    let header = header_of(&reader).doing("read", &path)?;
+    let header = reader.pack_header().doing("read", &path)?;
     let is_sound = frames.are_sound
         && journal.is_sound
         && as_known
@@ -164,17 +165,6 @@ pub(crate) fn examine_damaged(
                 examined.hits.entry(row.number).or_insert(reason);
             }
         }
-    }
-}
-
-/// The pack's own header, if it is right.
-fn header_of(reader: &PackReader) -> std::io::Result<Option<PackHeader>> {
-    let mut bytes = [0; PACK_HEADER_BYTES];
-    match read_exact_at(&*reader.file, &mut bytes, 0) {
-        Ok(true) => Ok(PackHeader::decode(&bytes).ok()),
-        Ok(false) => Ok(None),
-        Err(error) if is_medium_error(&error) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -10,7 +10,7 @@
 //! that it hits, by folder, UID and subject (D9, D11). It works beside a writer: what is committed after
 //! it has begun is left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -24,8 +24,11 @@ use crate::examine::{Examined, belongs, examine};
 use crate::hits::{MessageHit, tell_dangling, tell_hits, tell_place};
 use crate::identity::{Place, identity_damage};
 use crate::ids::{AccountId, ArchiveId, CommitId, MessageNumber, PackId};
-use crate::open::{discover, missing_at_the_end, missing_or_cut, mode_for, require_identity};
+use crate::open::{
+    discover, is_overtaken, known_packs, missing_at_the_end, missing_or_cut, mode_for, require_identity,
+};
 use crate::pack::files::PackFiles;
+use crate::pack::standing::Known;
 use crate::replay::{Replayed, Unfinished, replay_until, survey};
 use crate::scrub;
 
@@ -96,6 +99,10 @@ pub struct VerifyReport {
     pub catalogue: CatalogueFinding,
     /// Files among the packs that are none of this archive's, or doubles.
     pub foreign_files: Vec<String>,
+    /// Packs that were replaced and wait for their end; they are not looked at.
+    pub retired_packs: u64,
+    /// Their bytes.
+    pub retired_bytes: u64,
 }
 
 impl VerifyReport {
@@ -181,11 +188,17 @@ fn look(
     (depth, accounts): (Depth, Option<&[String]>),
     watch: &mut Watch<'_>,
 ) -> Result<VerifyReport> {
-    let live = live_catalogue(place, id)?;
+    let mut live = live_catalogue(place, id)?;
+    // After the snapshot, so that every pack that it knows is there.
+    let mut files = discover_for(place, id, live.as_ref())?;
+    if let Some((catalogue, _)) = &live
+        && is_overtaken(&files, catalogue)?
+    {
+        live = None;
+        files = discover_for(place, id, None)?;
+    }
     let until = live.as_ref().map(|(_, state)| state.commit.number);
     let vouched = live.as_ref().map(|(_, state)| *state);
-    // After the snapshot, so that every pack that it knows is there; with nothing taken as known.
-    let files = discover(place, id, &HashSet::new())?;
     let verification = Verification { files: &files, live: live.as_ref(), id, until, vouched };
     let mut report = match depth {
         Depth::Quick => verification.quick(watch),
@@ -194,6 +207,16 @@ fn look(
     }?;
     report.damage.splice(0..0, identity_damage(place, id)?);
     Ok(report)
+}
+
+/// The packs that count for a catalogue; no name is believed.
+fn discover_for(place: &Place, id: ArchiveId, live: Option<&(Connection, State)>) -> Result<PackFiles> {
+    let known = match live.map(|(live, _)| known_packs(live)) {
+        Some(Err(error)) if !catalogue::is_broken(&error) => return Err(error),
+        Some(Ok(known)) => known,
+        Some(Err(_)) | None => Known::default(),
+    };
+    discover(place, id, &known)
 }
 
 /// The catalogue as it is.
@@ -267,6 +290,8 @@ impl Verification<'_> {
             messages_lost: Vec::new(),
             catalogue: CatalogueFinding::Ok,
             foreign_files: self.files.foreign().to_vec(),
+            retired_packs: self.files.retired().len() as u64,
+            retired_bytes: self.files.retired().iter().map(|file| file.length).sum(),
         })
     }
 
@@ -359,6 +384,8 @@ impl Verification<'_> {
             messages_lost: Vec::new(),
             catalogue,
             foreign_files: self.files.foreign().to_vec(),
+            retired_packs: self.files.retired().len() as u64,
+            retired_bytes: self.files.retired().iter().map(|file| file.length).sum(),
         }
     }
 }

@@ -14,41 +14,38 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use message::BlobName;
 use message::recipe::Stream;
-use message::split::{Piece, SplitMessage};
-use message::{BlobName, Flags, InternalDate, Uid, UidSet, UidValidity};
 use rusqlite::Connection;
 
 use crate::block::BlockBuilder;
 use crate::blocks::{BlockCache, Shelves};
-use crate::catalogue::apply::{Applier, message_number};
-use crate::catalogue::{self, Mode, State, damaged, query};
+use crate::catalogue::apply::Applier;
+use crate::catalogue::{self, Mode, State};
 use crate::damage::Damage;
-use crate::disk::Access;
 use crate::error::{Context as _, Error, Result};
 use crate::frame::{NextNumbers, limit};
 use crate::identity::{Place, read_identity, write_identity};
-use crate::ids::{AccountId, ArchiveId, BlobNumber, CommitId, EpochId, MailboxId, MessageNumber, RunId};
-use crate::info::{DrillInfo, MailboxSeen, Mark, NewPlacement, Proof};
+use crate::ids::{AccountId, ArchiveId, BlobNumber, CommitId, EpochId, MailboxId, RunId};
 use crate::journal::codec::Encoder;
-use crate::journal::record::{MessageRecord, Placed, Record};
+use crate::journal::record::Record;
 use crate::lock::{Lock, OwnerMark};
 use crate::open::{Old, Opened, bring_up, make_anew, mode_for, require_identity};
 use crate::pack::files::{Header, PackFile, PackFiles};
-use crate::pack::header::Previous;
 use crate::pack::stage::PackStage;
-use crate::pack::writer::{Finished, PackOptions, PackWriter, Resume, Start, Workplace};
-use crate::replay::Tail;
+use crate::pack::writer::{Finished, PackOptions, PackWriter, Workplace};
 use crate::surroundings::{Machine, Surroundings};
-use crate::view::{View, find_blob};
+use crate::view::View;
 
+mod blobs;
 mod maildrop;
+mod records;
+mod start;
+
+use start::start;
 
 /// A journal frame is closed when it has this many bytes before compression.
 const JOURNAL_FRAME_BYTES: usize = 1 << 20;
-
-/// Lost blobs that have come back are put into blocks when they have so many bytes.
-const AGAIN_BYTES: usize = 8 << 20;
 
 /// What a record is counted as in [`Writer::uncommitted_bytes`].
 const RECORD_WEIGHT: u64 = 64;
@@ -310,346 +307,6 @@ impl Writer {
         Ok(Some(std::fs::metadata(path).map_or(0, |file| file.len())))
     }
 
-    /// The account of this name, recorded when it is new or its protocol is another.
-    ///
-    /// # Errors
-    /// When the writer is finished; so with all that follow.
-    pub fn account(&mut self, name: &str, protocol: &str) -> Result<AccountId> {
-        let known = query::account(&self.catalogue, name)?;
-        if let Some(known) = known.as_ref().filter(|known| known.protocol == protocol) {
-            return Ok(known.id);
-        }
-        let account = match known {
-            Some(known) => known.id,
-            None => AccountId(take_number(&mut self.next.account, "account")?),
-        };
-        self.record(Record::Account { account, name: name.to_owned(), protocol: protocol.to_owned() })?;
-        Ok(account)
-    }
-
-    /// Begins a run. What is recorded for the account from now on is of this run.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account).
-    pub fn begin_run(&mut self, account: AccountId, started_unix_ms: i64) -> Result<RunId> {
-        let run = RunId(take_number(&mut self.next.run, "run")?);
-        self.record(Record::RunBegin { run, account, started_ms: started_unix_ms })?;
-        self.runs.insert(account, run);
-        Ok(run)
-    }
-
-    /// Ends a run.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account), and when the ledger is larger than a record may be.
-    pub fn end_run(
-        &mut self,
-        run: RunId,
-        outcome: &str,
-        finished_unix_ms: i64,
-        ledger_json: &str,
-    ) -> Result<()> {
-        let (outcome, ledger) = (outcome.to_owned(), ledger_json.to_owned());
-        self.record(Record::RunEnd { run, finished_ms: finished_unix_ms, outcome, ledger })?;
-        self.runs.retain(|_, open| *open != run);
-        Ok(())
-    }
-
-    /// Records that a person should look at what happened in a run that has begun and not ended.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account).
-    pub fn alarm(&mut self, account: AccountId, run: RunId) -> Result<()> {
-        self.record(Record::Alarm { run, account })
-    }
-
-    /// Records that a person has looked at the alarms of an account up to a run.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account).
-    pub fn acknowledge(&mut self, account: AccountId, up_to: RunId) -> Result<()> {
-        self.record(Record::Acknowledged { account, run: up_to })
-    }
-
-    /// Records that mail of an account was given back for trial. Belongs to no run.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account).
-    pub fn drilled(&mut self, account: AccountId, drill: &DrillInfo) -> Result<()> {
-        self.record(Record::Drilled { account, drill: drill.clone() })
-    }
-
-    /// The mailbox of this name, recorded when it is new, differs from what is known, or was gone.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account).
-    pub fn mailbox(&mut self, account: AccountId, seen: &MailboxSeen) -> Result<MailboxId> {
-        let known = query::mailbox_named(&self.catalogue, account, &seen.name)?;
-        let mailbox = match known {
-            Some(known) if known.gone.is_none() && known.seen == *seen => return Ok(known.id),
-            Some(known) => known.id,
-            None => MailboxId(take_number(&mut self.next.mailbox, "mailbox")?),
-        };
-        self.record(Record::Mailbox { mailbox, account, seen: seen.clone() })?;
-        Ok(mailbox)
-    }
-
-    /// The mailbox has another name now. Its placements stay.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account), and for an unknown mailbox.
-    pub fn rename_mailbox(&mut self, mailbox: MailboxId, seen: &MailboxSeen) -> Result<()> {
-        let account = self.account_of(mailbox)?;
-        self.record(Record::Mailbox { mailbox, account, seen: seen.clone() })
-    }
-
-    /// The mailbox is not listed any more: its live placements end with this run.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account), for an unknown mailbox, and when the account has no run.
-    pub fn mailbox_gone(&mut self, mailbox: MailboxId) -> Result<()> {
-        let account = self.account_of(mailbox)?;
-        let run = self.run(account)?;
-        self.record(Record::MailboxGone { run, mailbox })
-    }
-
-    /// The mailbox's newest epoch if it has this validity; else a new one begins. Without a validity a
-    /// new one begins each time.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account), and for an unknown mailbox.
-    pub fn epoch(&mut self, mailbox: MailboxId, validity: Option<UidValidity>) -> Result<EpochId> {
-        let account = self.account_of(mailbox)?;
-        let newest = query::newest_epoch(&self.catalogue, mailbox)?;
-        if let Some(newest) = newest.filter(|newest| validity.is_some() && newest.validity == validity) {
-            return Ok(newest.id);
-        }
-        self.begin_epoch(mailbox, account, validity)
-    }
-
-    fn begin_epoch(
-        &mut self,
-        mailbox: MailboxId,
-        account: AccountId,
-        validity: Option<UidValidity>,
-    ) -> Result<EpochId> {
-        let epoch = EpochId(take_number(&mut self.next.epoch, "mailbox generation")?);
-        self.record(Record::EpochBegin { epoch, mailbox, validity })?;
-        self.owners.insert(epoch, (mailbox, account));
-        Ok(epoch)
-    }
-
-    /// All live placements of the epoch end with this run.
-    ///
-    /// # Errors
-    /// As [`mailbox_gone`](Self::mailbox_gone).
-    pub fn end_epoch(&mut self, epoch: EpochId) -> Result<()> {
-        let run = self.run_of(epoch)?;
-        if !query::is_anything_in(&self.catalogue, epoch, &(Uid::MIN..=Uid::MAX))? {
-            return Ok(());
-        }
-        self.record(Record::EpochEnd { run, epoch })
-    }
-
-    /// Stores a blob, unless the archive or the open batch has it.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account), and for a blob beyond the format's limit.
-    pub fn put_blob(&mut self, piece: Piece) -> Result<()> {
-        self.refuse_if_failed()?;
-        let length = piece.bytes.len();
-        if length > limit::BLOB_BYTES {
-            let limit = limit::BLOB_BYTES as u64;
-            return Err(Error::TooLarge { what: "a blob", length: length as u64, limit });
-        }
-        if self.blob_number(&piece.name)?.is_some() {
-            return Ok(());
-        }
-        self.begin_batch()?;
-        self.uncommitted_bytes += length as u64;
-        if let Some(number) = self.lost_blob(&piece.name)? {
-            return self.put_again(number, piece);
-        }
-        let number = BlobNumber(take_large_number(&mut self.next.blob, "blob")?);
-        self.blobs.insert(piece.name, number);
-        let full = self.builders[piece.stream as usize - 1].add(number, piece.name, piece.bytes);
-        match full {
-            Some(block) => self.stage.block(block).or_else(|_| self.fail()),
-            None => Ok(()),
-        }
-    }
-
-    /// A lost blob has come back. Under its old number every message that is made of it is whole again.
-    fn put_again(&mut self, number: BlobNumber, piece: Piece) -> Result<()> {
-        self.blobs.insert(piece.name, number);
-        self.healed_blobs.insert(number);
-        self.again_bytes += piece.bytes.len();
-        self.again.insert(number, (piece.stream, piece.name, piece.bytes));
-        if self.again_bytes < AGAIN_BYTES { Ok(()) } else { self.store_again() }
-    }
-
-    /// Puts the blobs that have come back into blocks, one after the other in the order of their numbers.
-    fn store_again(&mut self) -> Result<()> {
-        self.again_bytes = 0;
-        let mut builders = self.builders.each_ref().map(BlockBuilder::another);
-        let mut blocks = Vec::new();
-        for (number, (stream, name, bytes)) in std::mem::take(&mut self.again) {
-            blocks.extend(builders[stream as usize - 1].add(number, name, bytes));
-        }
-        blocks.extend(builders.iter_mut().filter_map(BlockBuilder::close));
-        for block in blocks {
-            if self.stage.block(block).is_err() {
-                return self.fail();
-            }
-        }
-        Ok(())
-    }
-
-    /// Records a message whose blobs have been put. `false`: it is known already. One that was lost is
-    /// recorded again, and with it all its places are whole.
-    ///
-    /// # Errors
-    /// As [`account`](Self::account), and when a blob is missing.
-    pub fn put_message(&mut self, message: &SplitMessage) -> Result<bool> {
-        self.refuse_if_failed()?;
-        let known = message_number(&self.catalogue, &message.key)?;
-        if let Some(known) = known
-            && !damaged::is_lost(&self.catalogue, known)?
-        {
-            return Ok(false);
-        }
-        if message.recipe.blobs.len() > limit::BLOBS_IN_MESSAGE {
-            // As the splitter cuts them, a message of more than this.
-            let limit = limit::BLOBS_IN_MESSAGE as u64 * message::split::MAX_BLOB as u64;
-            return Err(Error::TooLarge { what: "a message", length: message.size, limit });
-        }
-        let mut blobs = Vec::with_capacity(message.recipe.blobs.len());
-        for blob in &message.recipe.blobs {
-            blobs.push(self.blob_number(&blob.name)?.ok_or(Error::BlobNotPut(blob.name))?);
-        }
-        let mut steps = Vec::new();
-        message.recipe.encode_steps(&mut steps);
-        let number = match known {
-            Some(known) => known,
-            None => MessageNumber(take_large_number(&mut self.next.message, "message")?),
-        };
-        self.record(Record::Message(MessageRecord {
-            number,
-            key: message.key,
-            size: message.size,
-            subject: message.fields.subject.clone(),
-            from: message.fields.from.clone(),
-            date: message.fields.date,
-            blobs,
-            steps,
-        }))?;
-        Ok(true)
-    }
-
-    /// Records that a message lies under a UID. Of what is known already nothing is recorded but what
-    /// differs; what lay there before becomes history.
-    ///
-    /// # Errors
-    /// As [`mailbox_gone`](Self::mailbox_gone), and when the message has not been put.
-    pub fn place(&mut self, epoch: EpochId, uid: Uid, placement: NewPlacement) -> Result<()> {
-        let run = self.run_of(epoch)?;
-        let key = placement.message;
-        let message = message_number(&self.catalogue, &key)?.ok_or(Error::UnknownMessage(key))?;
-        // As they will be read back, so that a replay cannot differ.
-        let date = InternalDate::parse(placement.internal_date.raw());
-        let flags = Flags::parse(&placement.flags.to_string());
-        let held = query::placement(&self.catalogue, epoch, uid)?;
-        let same = held
-            .filter(|held| held.last_run.is_none() && held.message == message && held.internal_date == date);
-        let Some(held) = same else {
-            let placed = Placed { uid, message, date, flags, proof: placement.proof };
-            return self.record(Record::Placed { run, epoch, placed });
-        };
-        if held.proof == Proof::Header && placement.proof == Proof::Bytes {
-            self.record(Record::Proven { epoch, uids: [uid].into_iter().collect() })?;
-        }
-        self.set_flags(epoch, uid, &flags)?;
-        Ok(())
-    }
-
-    /// Records a message's flags, if they are others than those known. What is not held has no flags.
-    /// Says whether they were others.
-    ///
-    /// # Errors
-    /// As [`mailbox_gone`](Self::mailbox_gone).
-    pub fn set_flags(&mut self, epoch: EpochId, uid: Uid, flags: &Flags) -> Result<bool> {
-        let run = self.run_of(epoch)?;
-        let Some(held) =
-            query::placement(&self.catalogue, epoch, uid)?.filter(|held| held.last_run.is_none())
-        else {
-            return Ok(false);
-        };
-        let flags = Flags::parse(&flags.to_string());
-        let known = query::flags_text(&self.catalogue, held.flags)?;
-        // Two atoms that differ only in case are the same flag.
-        if known.to_string().eq_ignore_ascii_case(&flags.to_string()) {
-            return Ok(false);
-        }
-        self.record(Record::FlagsChanged { run, epoch, uid, flags })?;
-        Ok(true)
-    }
-
-    /// Records that UIDs are not on the server any more. What is not held is left out.
-    ///
-    /// # Errors
-    /// As [`mailbox_gone`](Self::mailbox_gone).
-    pub fn vanished(&mut self, epoch: EpochId, uids: &UidSet) -> Result<()> {
-        let run = self.run_of(epoch)?;
-        let mut held = UidSet::new();
-        for range in uids.ranges() {
-            if query::is_anything_in(&self.catalogue, epoch, &range)? {
-                held.insert_range(range);
-            }
-        }
-        if held.is_empty() {
-            return Ok(());
-        }
-        self.record(Record::Vanished { run, epoch, uids: held })
-    }
-
-    /// Records that placements matched by their header are now proven by their bytes.
-    ///
-    /// # Errors
-    /// As [`mailbox_gone`](Self::mailbox_gone).
-    pub fn proven(&mut self, epoch: EpochId, uids: &UidSet) -> Result<()> {
-        self.run_of(epoch)?;
-        let uids = query::unproven(&self.catalogue, epoch)?.intersection(uids);
-        if uids.is_empty() {
-            return Ok(());
-        }
-        self.record(Record::Proven { epoch, uids })
-    }
-
-    /// Records what the server said of the mailbox, if it is not what it said before. It becomes durable
-    /// with the messages of the same batch, never before them (I17).
-    ///
-    /// # Errors
-    /// As [`mailbox_gone`](Self::mailbox_gone).
-    pub fn mark(&mut self, epoch: EpochId, mark: &Mark) -> Result<()> {
-        self.run_of(epoch)?;
-        let (mailbox, _) = self.owner(epoch)?;
-        let known = query::epochs(&self.catalogue, mailbox)?.into_iter().find(|known| known.id == epoch);
-        if known.is_some_and(|known| known.mark == Some(*mark)) {
-            return Ok(());
-        }
-        self.record(Record::Mark { epoch, mark: *mark })
-    }
-
-    /// Records that a message could not be had in this run. It is forgotten when the message is placed or
-    /// vanishes.
-    ///
-    /// # Errors
-    /// As [`mailbox_gone`](Self::mailbox_gone).
-    pub fn trouble(&mut self, epoch: EpochId, uid: Uid, reason: &str) -> Result<()> {
-        let run = self.run_of(epoch)?;
-        self.record(Record::Trouble { run, epoch, uid, reason: reason.to_owned() })
-    }
-
     /// Makes everything since the last commit durable and visible: blobs, journal, commit record, one
     /// sync, then the catalogue. Without anything to write it returns the last commit.
     ///
@@ -662,33 +319,22 @@ impl Writer {
             return Ok(self.last);
         }
         self.record_healed()?;
-        let committed = self.write_batch().and_then(|finished| self.apply_batch(finished));
+        self.write_and_apply(false)
+    }
+
+    /// Ends the open pack, so that the next commit begins another. Nothing may have been put since the last.
+    pub(crate) fn seal(&mut self) -> Result<CommitId> {
+        self.refuse_if_failed()?;
+        self.begin_batch()?;
+        self.write_and_apply(true)
+    }
+
+    fn write_and_apply(&mut self, seal: bool) -> Result<CommitId> {
+        let committed = self.write_batch(seal).and_then(|finished| self.apply_batch(finished));
         if committed.is_err() {
             self.give_up();
         }
         committed
-    }
-
-    /// Lost messages of which no blob is lost any more, because another message has brought them back.
-    fn record_healed(&mut self) -> Result<()> {
-        if self.healed_blobs.is_empty() {
-            return Ok(());
-        }
-        for number in damaged::messages(&self.catalogue)? {
-            let Some(row) = query::message_row(&self.catalogue, number)? else { continue };
-            let record = MessageRecord::from_row(&row)?;
-            let mut whole = true;
-            for &blob in &record.blobs {
-                let there = self.healed_blobs.contains(&blob)
-                    || query::blob_place(&self.catalogue, blob)?.is_some()
-                        && !damaged::is_blob_lost(&self.catalogue, blob)?;
-                whole &= there;
-            }
-            if whole {
-                self.record(Record::Message(record))?;
-            }
-        }
-        Ok(())
     }
 
     /// Nothing more is written, and what is read from now on is the last commit.
@@ -704,7 +350,7 @@ impl Writer {
         self.stage.wait();
     }
 
-    fn write_batch(&mut self) -> Result<Option<Finished>> {
+    fn write_batch(&mut self, seal: bool) -> Result<Option<Finished>> {
         if !self.again.is_empty() {
             self.store_again()?;
         }
@@ -717,7 +363,7 @@ impl Writer {
         if let Some((keys, records)) = self.journal.take() {
             let _ = self.stage.journal(keys, records);
         }
-        self.stage.commit(self.next)
+        self.stage.commit(self.next, seal)
     }
 
     fn apply_batch(&mut self, finished: Option<Finished>) -> Result<CommitId> {
@@ -772,7 +418,7 @@ impl Writer {
     /// The stage has stopped: the error that made it stop is what its commit says.
     fn fail(&mut self) -> Result<()> {
         self.give_up();
-        match self.stage.commit(self.next) {
+        match self.stage.commit(self.next, false) {
             Err(error) => Err(error),
             Ok(_) => Err(Error::Abandoned),
         }
@@ -781,72 +427,6 @@ impl Writer {
     fn refuse_if_failed(&self) -> Result<()> {
         if self.failed { Err(Error::Abandoned) } else { Ok(()) }
     }
-
-    /// A blob's number, when the open batch or the archive has it.
-    fn blob_number(&mut self, name: &BlobName) -> Result<Option<BlobNumber>> {
-        if let Some(&number) = self.blobs.get(name) {
-            return Ok(Some(number));
-        }
-        let shelves = Shelves { catalogue: &self.catalogue, files: &self.files, cache: &self.cache };
-        let found = find_blob(&shelves, name)?.map(|at| at.entry.number);
-        if let Some(number) = found {
-            self.blobs.insert(*name, number);
-        }
-        Ok(found)
-    }
-
-    /// The number of a lost blob of this name, where the name can still be read.
-    fn lost_blob(&self, name: &BlobName) -> Result<Option<BlobNumber>> {
-        let shelves = Shelves { catalogue: &self.catalogue, files: &self.files, cache: &self.cache };
-        for number in damaged::blobs_like(&self.catalogue, name.as_bytes())? {
-            if shelves.find(number).is_ok_and(|at| at.entry.name == *name) {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
-    }
-
-    fn account_of(&self, mailbox: MailboxId) -> Result<AccountId> {
-        let account = query::mailbox_account(&self.catalogue, mailbox)?;
-        account.ok_or(Error::Unknown { what: "mailbox", number: mailbox.0.into() })
-    }
-
-    fn owner(&mut self, epoch: EpochId) -> Result<(MailboxId, AccountId)> {
-        if let Some(&owner) = self.owners.get(&epoch) {
-            return Ok(owner);
-        }
-        let owner = query::epoch_owner(&self.catalogue, epoch)?;
-        let owner = owner.ok_or(Error::Unknown { what: "epoch", number: epoch.0.into() })?;
-        self.owners.insert(epoch, owner);
-        Ok(owner)
-    }
-
-    fn run_of(&mut self, epoch: EpochId) -> Result<RunId> {
-        self.refuse_if_failed()?;
-        let (_, account) = self.owner(epoch)?;
-        self.run(account)
-    }
-
-    fn run(&self, account: AccountId) -> Result<RunId> {
-        self.runs.get(&account).copied().ok_or(Error::NoRun(account.0))
-    }
-}
-
-/// The next number; the last one is never handed out, for it could not be followed by a next.
-fn take_number(next: &mut u32, what: &'static str) -> Result<u32> {
-    let number = *next;
-    *next = number.checked_add(1).ok_or(Error::NumbersUsedUp { what })?;
-    Ok(number)
-}
-
-/// The same for numbers that SQLite must be able to hold, with a sign.
-fn take_large_number(next: &mut u64, what: &'static str) -> Result<u64> {
-    let number = *next;
-    if number >= i64::MAX.cast_unsigned() {
-        return Err(Error::NumbersUsedUp { what });
-    }
-    *next = number + 1;
-    Ok(number)
 }
 
 /// D28: files that root makes in another user's archive would lock that user out of it.
@@ -855,52 +435,4 @@ pub(crate) fn refuse_foreign_owner(dir: &Path) -> Result<()> {
     let Ok(metadata) = std::fs::metadata(dir) else { return Ok(()) };
     let foreign = rustix::process::geteuid().is_root() && metadata.uid() != 0;
     if foreign { Err(Error::ForeignOwner { path: dir.to_owned(), owner: metadata.uid() }) } else { Ok(()) }
-}
-
-/// What the system calls a medium that does not give its bytes.
-const EIO: i32 = 5;
-
-/// Where writing goes on: in the last pack if it ends with a commit, or can be cut to it; else in a new
-/// one (rules C9 and C10).
-fn start(place: &Place, opened: &Opened) -> Result<Start> {
-    let Opened { files, replayed, before, .. } = opened;
-    let last = replayed.last;
-    let acknowledged = opened.vouched.map_or(0, |state| state.commit.number);
-    // Should packs that are missing now come back, theirs are the lower sequences: each has a commit.
-    let missing = acknowledged.saturating_sub(last.number);
-    let newest = files.packs().last().map_or(0, |file| file.sequence);
-    let next_sequence = newest.saturating_add(missing).saturating_add(1);
-    let anew = Start { last, previous: None, resume: None, next_sequence, acknowledged };
-    let Some(file) = files.packs().last() else { return Ok(anew) };
-    let path = place.packs().join(&*file.name);
-    if replayed.unreadable {
-        // A new pack would make void what may be a commit that was acknowledged.
-        return Err(std::io::Error::from_raw_os_error(EIO)).doing("read the end of", &path);
-    }
-    // Without a commit there is nothing that counts, whatever has been begun.
-    let Some((pack, end)) = replayed.end else {
-        return Ok(anew);
-    };
-    // Only what the catalogue had applied is known to be all that was ever acknowledged.
-    let vouched = before.is_some_and(|state| state.commit == last) && replayed.commits == 0;
-    let resume = match replayed.tail {
-        // P6: behind a pack that was begun in vain nothing is appended to the one before it; C11. D6: nor
-        // to a file whose sync has failed.
-        _ if !replayed.intact || !opened.settled || file.pack != pack || acknowledged > last.number => false,
-        Tail::None => true,
-        Tail::Torn => vouched,
-        Tail::TornCommit => false,
-    };
-    let cut = || -> std::io::Result<()> {
-        let open = place.disk.open(&path, Access::Write)?;
-        open.truncate(end)?;
-        open.sync()
-    };
-    // A file that cannot be cut is left as it is.
-    let resume = resume && (replayed.tail != Tail::Torn || cut().is_ok());
-    Ok(Start {
-        previous: Some(Previous { pack, length: end }),
-        resume: resume.then(|| Resume { name: file.name.clone(), sequence: file.sequence }),
-        ..anew
-    })
 }

@@ -126,6 +126,15 @@ pub(crate) enum Command {
         #[arg(value_name = "ACCOUNT")]
         accounts: Vec<String>,
     },
+    /// Make old packs into fewer and smaller ones, and prove them before the old ones go
+    Compact {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// How hard to compress, from 1 to 22; 12 if not given. From 16 on it is slow
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22))]
+        level: Option<i32>,
+    },
     /// Make the catalogue again from the packs alone
     Rebuild,
     /// Save what damage has left: record what is lost, so that the next run fetches it again
@@ -453,6 +462,8 @@ mod tests {
             "ack work",
             "verify",
             "verify --quick work",
+            "compact",
+            "compact --dry-run --level 19",
             "rebuild",
             "repair",
             "repair --dry-run",

@@ -159,20 +159,8 @@ impl Applier {
 
     /// A block of a pack. A blob that is elsewhere already has moved here.
     pub(crate) fn block(&mut self, to: &Connection, pack: i64, stored: &StoredBlock) -> Result<()> {
-        let StoredBlock { offset, directory_bytes, body_bytes, directory } = stored;
-        let plain_bytes: u64 = directory.blobs.iter().map(|blob| u64::from(blob.length)).sum();
-        to.prepare_cached(
-            "INSERT INTO blocks (pack, start, stream, directory, stored, plain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute((
-            pack,
-            sql(*offset),
-            directory.stream as u8,
-            sql(*directory_bytes),
-            sql(*body_bytes),
-            sql(plain_bytes),
-        ))?;
-        let block = to.last_insert_rowid();
+        let directory = &stored.directory;
+        let block = put_block(to, pack, stored)?;
         let mut insert = to.prepare_cached("INSERT INTO blobs (number, block, slot) VALUES (?1, ?2, ?3)")?;
         let mut name = to.prepare_cached(match self.newest.names_wait(to)? {
             true => schema::PUT_NAME_ASIDE,
@@ -191,10 +179,10 @@ impl Applier {
                     block,
                     slot as i64,
                 ))?;
-                damaged::found_blob(to, blob.number)?;
             }
         }
-        Ok(())
+        // Wherever they were before: the earlier place may be one that compaction has left out.
+        damaged::found_blobs(to, directory.blobs.iter().map(|blob| blob.number))
     }
 
     /// One record.
@@ -595,6 +583,24 @@ impl Applier {
         self.accounts_of_epochs.insert(epoch, account);
         Ok(account)
     }
+}
+
+/// A block without its blobs; its number.
+pub(super) fn put_block(to: &Connection, pack: i64, stored: &StoredBlock) -> Result<i64> {
+    let StoredBlock { offset, directory_bytes, body_bytes, directory } = stored;
+    let plain_bytes: u64 = directory.blobs.iter().map(|blob| u64::from(blob.length)).sum();
+    to.prepare_cached(
+        "INSERT INTO blocks (pack, start, stream, directory, stored, plain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((
+        pack,
+        sql(*offset),
+        directory.stream as u8,
+        sql(*directory_bytes),
+        sql(*body_bytes),
+        sql(plain_bytes),
+    ))?;
+    Ok(to.last_insert_rowid())
 }
 
 /// So many places of messages without a record are named; more are only fetched again.

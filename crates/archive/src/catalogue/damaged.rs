@@ -33,8 +33,15 @@ pub(super) fn note(to: &Connection, blobs: &[BlobNumber], messages: &[MessageNum
     Ok(())
 }
 
-pub(super) fn found_blob(to: &Connection, blob: BlobNumber) -> Result<()> {
-    to.prepare_cached("DELETE FROM lost_blobs WHERE number = ?1")?.execute([sql(blob.0)])?;
+/// These blobs are in a block that comes later than what was lost.
+pub(super) fn found_blobs(to: &Connection, blobs: impl Iterator<Item = BlobNumber>) -> Result<()> {
+    if !to.prepare_cached("SELECT 1 FROM lost_blobs LIMIT 1")?.exists([])? {
+        return Ok(());
+    }
+    let mut delete = to.prepare_cached("DELETE FROM lost_blobs WHERE number = ?1")?;
+    for blob in blobs {
+        delete.execute([sql(blob.0)])?;
+    }
     Ok(())
 }
 

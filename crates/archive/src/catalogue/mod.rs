@@ -17,6 +17,7 @@
 //! * [`names`]: what messages of POP3 maildrops were known by.
 //! * [`wanted`]: what a folder held, to be given back.
 //! * [`damaged`]: what cannot be given back, and what damage is known.
+//! * [`retired`]: packs that were replaced by others.
 //! * [`compare`]: two catalogues, row for row.
 //!
 //! While a batch is open its records are applied in a transaction that is committed only after the
@@ -45,6 +46,7 @@ pub(crate) mod listing;
 pub(crate) mod loss;
 pub(crate) mod names;
 pub(crate) mod query;
+pub(crate) mod retired;
 pub(crate) mod schema;
 pub(crate) mod sizes;
 pub(crate) mod wanted;

@@ -6,15 +6,16 @@
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 7;
+pub(crate) const VERSION: i32 = 8;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
 
 /// Tables in the order in which they are compared, each with what its rows are ordered by.
-pub(crate) const TABLES: [(&str, &str); 24] = [
+pub(crate) const TABLES: [(&str, &str); 25] = [
     ("state", "one"),
     ("packs", "number"),
+    ("retired", "pack"),
     ("blocks", "number"),
     ("blobs", "number"),
     ("blob_names", "prefix, blob"),
@@ -58,6 +59,8 @@ CREATE TABLE packs (
     length INTEGER NOT NULL,            -- up to the last commit
     sealed INTEGER NOT NULL
 ) STRICT;
+-- Packs that were replaced, and by which one.
+CREATE TABLE retired (pack BLOB PRIMARY KEY, stand_in BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE blocks (
     number INTEGER PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL, stream INTEGER NOT NULL,
     directory INTEGER NOT NULL, stored INTEGER NOT NULL, plain INTEGER NOT NULL  -- bytes of it and of the body

@@ -8,6 +8,7 @@
 //! | 8 | nothing | a commit of the frames since the last. How 1: a byte is added to its number. How 2: 32 bytes are its next numbers. How 4: a seal before it |
 //! | 9 | 1 byte | the next pack; the byte is added to what it says of its predecessor's length. How 1: it names no predecessor |
 //! | 10 | 1 byte | so many zeros |
+//! | 11 | 1 byte, length of a journal (2 bytes), then that | a compacted pack in the place of so many packs before it, with this journal, the packs themselves left where they are. How 1: it is a byte longer than it says. How 2: it also names a pack that nobody has. How 4: it does not say for which commit it stands |
 //! | others | nothing | nothing |
 //!
 //! Frames that are left at the end are committed.
@@ -21,9 +22,10 @@ use super::{ARCHIVE, PACK};
 use crate::block::{Directory, DirectoryEntry};
 use crate::disk::Disk as _;
 use crate::disk::simulated::SimulatedDisk;
-use crate::frame::{Codec, CommitFields, FrameKey, Kind, NewFrame, NextNumbers, limit};
+use crate::frame::{Codec, CommitFields, FrameKey, Kind, NewFrame, NextNumbers, StandsFor, limit};
 use crate::ids::{BlobNumber, CommitId, PackId};
-use crate::pack::header::{PackHeader, Previous, file_name};
+use crate::pack::header::{PACK_HEADER_BYTES, PackHeader, Previous, file_name};
+use crate::pack::replaces::{Replaces, Retired};
 
 /// Packs of one input.
 const MOST_PACKS: u8 = 8;
@@ -68,6 +70,8 @@ struct Forge {
     first_offset: u64,
     last: CommitId,
     next_blob: u64,
+    /// The packs that are finished, each with its length and its last commit.
+    finished: Vec<(PackHeader, u64, CommitId)>,
 }
 
 impl Forge {
@@ -86,6 +90,7 @@ impl Forge {
             checks: Vec::new(),
             last: header.base,
             next_blob: 1,
+            finished: Vec::new(),
             bytes,
             header,
         }
@@ -118,8 +123,61 @@ impl Forge {
                 self.bytes.resize(self.bytes.len() + usize::from(zeros), 0);
                 Some(())
             }
+            11 => {
+                let [count] = take(from)?;
+                let length = u16::from_le_bytes(take(from)?);
+                let journal = take_up_to(from, length.into()).to_vec();
+                self.compacted(usize::from(count), how, &journal);
+                Some(())
+            }
             _ => Some(()),
         }
+    }
+
+    /// A compacted pack, and behind it the next one.
+    fn compacted(&mut self, count: usize, how: u8, journal: &[u8]) {
+        if !self.checks.is_empty() {
+            self.commit(0, None, true);
+        }
+        if !self.next_pack(0, true) {
+            return;
+        }
+        let from = self.finished.len().saturating_sub(count.max(1));
+        let of = |(header, length, _): &(PackHeader, u64, CommitId)| Retired {
+            pack: header.pack,
+            sequence: header.sequence,
+            length: *length,
+        };
+        let sources: Vec<Retired> = self.finished[from..].iter().map(of).collect();
+        let nobody = Retired { pack: PackId([0xdd; 8]), sequence: 1, length: 1 };
+        let before = if how & 2 == 2 { vec![nobody] } else { Vec::new() };
+        let (first, last) = (&self.finished[from].0, self.last);
+        let first_commit = (first.base.number + 1).min(last.number.max(1));
+        let mut replaces = Replaces { length: 0, first_commit, last, unix_ms: 0, level: 1, sources, before };
+        self.header =
+            PackHeader { sequence: self.header.sequence - 1, pack: self.header.pack, ..first.clone() };
+        self.bytes = self.header.encode().to_vec();
+        let journal_bytes = 80 + journal.len() as u64;
+        let end = self.bytes.len() as u64 + replaces.frame_bytes() + journal_bytes + 88;
+        replaces.length = end + 80 + CommitFields::BYTES_STANDING - u64::from(how & 1);
+        self.frame((5, 0, 0), &replaces.encode(), &[], 0);
+        self.frame((2, 0, 0), &[], journal, journal.len() as u64);
+        self.frame((4, 0, 0), &replaces.length.to_le_bytes(), &[], 0);
+        let checks: Vec<&[u8]> = self.checks.iter().map(|check| &check[..]).collect();
+        let stands_for = StandsFor { first: first_commit, check: last.check };
+        let fields = CommitFields {
+            number: last.number,
+            previous_check: self.header.base.check,
+            first_offset: PACK_HEADER_BYTES as u64,
+            frames: self.checks.len() as u64,
+            frames_check: self.key.checksum(&checks),
+            unix_ms: 0,
+            next: NextNumbers { blob: self.next_blob, ..NextNumbers::default() },
+            stands_for: (how & 4 == 0).then_some(stands_for),
+        };
+        self.frame((3, 0, 0), &fields.encode(), &[], 0);
+        self.checks.clear();
+        self.next_pack(0, true);
     }
 
     fn frame_as_told(&mut self, kind: u8, how: u8, from: &mut &[u8]) -> Option<()> {
@@ -192,6 +250,7 @@ impl Forge {
             frames_check: self.key.checksum(&checks),
             unix_ms: 0,
             next: next.map_or(NextNumbers { blob: self.next_blob, ..NextNumbers::default() }, next_numbers),
+            stands_for: None,
         };
         self.frame((3, 0, 0), &fields.encode(), &[], 0);
         let check = self.checks.pop().unwrap_or_default();
@@ -200,13 +259,15 @@ impl Forge {
         self.first_offset = self.bytes.len() as u64;
     }
 
-    fn next_pack(&mut self, added: u8, follows: bool) {
+    /// Whether there is one more.
+    fn next_pack(&mut self, added: u8, follows: bool) -> bool {
         let sequence = self.header.sequence + 1;
-        let Ok(number) = u8::try_from(sequence) else { return };
+        let number = u8::try_from(self.finished.len() + 2).unwrap_or(u8::MAX);
         if number > MOST_PACKS {
-            return;
+            return false;
         }
         self.close();
+        self.finished.push((self.header.clone(), self.bytes.len() as u64, self.last));
         let length = (self.bytes.len() as u64).wrapping_add_signed(i64::from(added.cast_signed()));
         let header = PackHeader {
             archive: ARCHIVE,
@@ -215,9 +276,10 @@ impl Forge {
             previous: follows.then_some(Previous { pack: self.header.pack, length }),
             base: self.last,
         };
-        let next_blob = self.next_blob;
+        let (next_blob, finished) = (self.next_blob, std::mem::take(&mut self.finished));
         *self = Self::begin(self.disk.clone(), header);
-        self.next_blob = next_blob;
+        (self.next_blob, self.finished) = (next_blob, finished);
+        true
     }
 }
 

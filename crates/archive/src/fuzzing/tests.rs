@@ -146,6 +146,21 @@ fn the_seeds_are_those_of_the_present_format() {
     let last_commit = [&by_hand()[..by_hand().len() - 1], &[0x18, 255]].concat();
     let bomb = [vec![0x31, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 2], vec![0; 65_535], vec![8]].concat();
     let newer = vec![7, 0, 0, 0, 0, 0, 0, 8];
+    let compacted = |how: u8, packs: u8| {
+        let journal = b"\x01\x0b\x01\x04work\x04imap";
+        [&[0x0b | how << 4, packs, 13, 0][..], journal].concat()
+    };
+    let compacted = [
+        &by_hand()[..],
+        &[9, 0],
+        &by_hand(),
+        &compacted(0, 2),
+        &by_hand(),
+        &compacted(6, 1),
+        &by_hand(),
+        &compacted(1, 9),
+    ];
+    let compacted = compacted.concat();
     let skipped = vec![7, 1, 9, 0, 0, 1, 0, 5, 8];
     seeds::assert_checked_in(
         "archive",
@@ -159,6 +174,7 @@ fn the_seeds_are_those_of_the_present_format() {
             ("commits-used-up", last_commit),
             ("claims-other-length", bomb),
             ("expands-a-thousandfold", expanding()),
+            ("compacted", compacted),
             ("newer", newer),
             ("skippable", skipped),
         ],

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use message::split::Splitter;
 use message::{MailboxName, MessageKey, Uid, UidSet, Uidl};
@@ -12,7 +14,7 @@ use crate::*;
 /// A message that a writer adds.
 const MAIL: &[u8] = b"Subject: after all\r\n\r\nStill here.\r\n";
 
-/// Opens, lists, reads, verifies, rebuilds, writes; and then all that can be read once more.
+/// Opens, lists, reads, verifies, rebuilds, writes, compacts; and then all that can be read once more.
 pub(super) fn take(place: &Place) {
     if !look(place) {
         return;
@@ -21,12 +23,37 @@ pub(super) fn take(place: &Place) {
         Ok(report) => report,
         Err(error) => return refused(&error),
     };
-    let Some(commit) = write(place) else { return };
+    let dice = Arc::new(Dice::default());
+    let Some(commit) = write(place, dice.clone()) else { return };
     assert!(commit.number > report.last_commit.number, "{commit} after {}", report.last_commit);
+    look_for_mail(place);
+    for _ in 0..2 {
+        compact(place, dice.clone());
+        look_for_mail(place);
+    }
+}
+
+fn look_for_mail(place: &Place) {
     assert!(look(place), "an archive that was written to cannot be opened");
     let archive = Archive::open_at(place.clone()).expect("it was just opened");
     let read = archive.view().read_to_vec(&MessageKey::of(MAIL));
     assert_eq!(read.expect("what was committed is there"), MAIL);
+}
+
+/// Makes of the packs what can be made of them; the second time without the old ones.
+fn compact(place: &Place, dice: Arc<Dice>) {
+    let options = CompactOptions {
+        level: 1,
+        least_bytes: 0,
+        block_bytes: 1 << 20,
+        grace: Duration::ZERO,
+        ..CompactOptions::default()
+    };
+    match compact_at(place, dice, &options, &mut |_| ControlFlow::Continue(())) {
+        Ok(report) => assert!(!report.is_broken_off),
+        Err(Error::NumbersUsedUp { .. }) => {}
+        Err(error) => panic!("{error}: {error:?}"),
+    }
 }
 
 /// Verifies and reads all; false when the archive is refused as one of a later version.
@@ -123,9 +150,9 @@ fn read_one(view: View<'_>, account: AccountId, placed: &PlacementInfo) -> Resul
 }
 
 /// Adds a message to the archive; `None` when it is refused as one of a later version.
-fn write(place: &Place) -> Option<CommitId> {
+fn write(place: &Place, dice: Arc<Dice>) -> Option<CommitId> {
     let options = WriterOptions::default();
-    let mut writer = match Writer::open_at(place.clone(), Arc::new(Dice), options) {
+    let mut writer = match Writer::open_at(place.clone(), dice, options) {
         Ok(writer) => writer,
         Err(error) => {
             refused(&error);
@@ -164,12 +191,12 @@ fn add(writer: &mut Writer) -> Result<CommitId> {
 }
 
 /// Chance without chance: the ids of new packs are none that a forger uses.
-#[derive(Debug)]
-struct Dice;
+#[derive(Debug, Default)]
+struct Dice(AtomicU8);
 
 impl Surroundings for Dice {
     fn random(&self) -> std::io::Result<[u8; 16]> {
-        Ok([0xee; 16])
+        Ok([0xe0 | self.0.fetch_add(1, Ordering::Relaxed); 16])
     }
 
     fn unix_ms(&self) -> i64 {

@@ -445,11 +445,18 @@ pub(crate) struct Decoder<'f> {
     context: Context,
     records: Cursor<'f>,
     keys: Cursor<'f>,
+    has_skipped: bool,
 }
 
 impl<'f> Decoder<'f> {
     pub(crate) fn new(keys: &'f [u8], records: &'f [u8]) -> Self {
-        Self { context: Context::default(), records: Cursor::new(records), keys: Cursor::new(keys) }
+        let (records, keys) = (Cursor::new(records), Cursor::new(keys));
+        Self { context: Context::default(), records, keys, has_skipped: false }
+    }
+
+    /// Whether something was left out that this version does not know: a record, or the end of one (J3).
+    pub(crate) fn has_skipped(&self) -> bool {
+        self.has_skipped
     }
 
     /// The next record; `None` at the end.
@@ -460,7 +467,9 @@ impl<'f> Decoder<'f> {
             let length = usize::try_from(length).ok().filter(|&length| length <= limit::RECORD_BYTES);
             let length = length.ok_or(malformed("a record's length"))?;
             let mut payload = Cursor::new(self.records.take(length, "a record")?);
-            if let Some(record) = self.record(kind, &mut payload)? {
+            let record = self.record(kind, &mut payload)?;
+            self.has_skipped |= !payload.is_empty();
+            if let Some(record) = record {
                 return Ok(Some(record));
             }
         }
@@ -542,7 +551,10 @@ impl<'f> Decoder<'f> {
                 blobs: take_numbers(from, "a blob's number")?.into_iter().map(BlobNumber).collect(),
                 messages: take_numbers(from, "a message's number")?.into_iter().map(MessageNumber).collect(),
             },
-            unknown if unknown & kind::SKIPPABLE != 0 => return Ok(None),
+            unknown if unknown & kind::SKIPPABLE != 0 => {
+                self.has_skipped = true;
+                return Ok(None);
+            }
             unknown => return Err(JournalError::UnknownRecord(unknown)),
         };
         Ok(Some(record))

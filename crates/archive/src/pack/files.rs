@@ -10,18 +10,23 @@
 //! are kept open at a time (D23).
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::header::{FORMAT_VERSION, NoHeader, PACK_HEADER_BYTES, PackHeader, parse_file_name};
 use super::reader::PackReader;
+use super::replaces::Replaces;
+use super::standing::{Compacted, Known, judge};
 use super::walk::{Event, Walk};
 use crate::disk::{Access, Disk, DiskFile, Entry, is_medium_error, read_exact_at};
 use crate::error::{Context as _, Error, Result};
 use crate::frame::FrameKey;
 use crate::ids::{ArchiveId, PackId};
+
+/// What a pack is called while it is being made (rule K3).
+pub(crate) const MAKING_SUFFIX: &str = ".pack.new";
 
 /// Packs kept open at the same time.
 const OPEN_FILES: usize = 8;
@@ -59,39 +64,83 @@ pub(crate) struct PackFiles {
     dir: PathBuf,
     archive: ArchiveId,
     packs: Vec<PackFile>,
+    retired: Vec<PackFile>,
+    /// Which pack counts for one that is retired, whether that is there or not.
+    stand_ins: HashMap<PackId, PackId>,
+    waiting: Vec<(PackFile, Arc<Replaces>)>,
+    /// Compacted packs that do not count, and might if their sources went.
+    void: Vec<String>,
+    /// What the compacted packs say that were looked into.
+    compacted: HashMap<PackId, Arc<Replaces>>,
     foreign: Vec<String>,
     open: Mutex<Vec<PackReader>>,
 }
 
 impl PackFiles {
-    /// Looks into the folder. Headers of the packs in `known` are taken as read.
+    /// Looks into the folder. What is known already may be believed by its name.
     pub(crate) fn discover(
         disk: Arc<dyn Disk>,
         dir: PathBuf,
         archive: ArchiveId,
-        known: &HashSet<PackId>,
+        known: &Known,
     ) -> Result<Self> {
         let mut entries = disk.list(&dir).doing("list", &dir)?;
         // Ours before their doubles, and in an order that does not depend on the file system.
         entries.sort_by_cached_key(|entry| (parse_file_name(&entry.name).is_none(), entry.name.clone()));
         let mut found: HashMap<PackId, PackFile> = HashMap::new();
+        let mut compacted: HashMap<PackId, Compacted> = HashMap::new();
         let mut foreign = Vec::new();
         for entry in entries {
-            let Some(file) = identify(&*disk, &dir, archive, known, &entry)? else {
+            if entry.is_file && entry.name.ends_with(MAKING_SUFFIX) {
+                continue;
+            }
+            let Some((file, stands_for)) = identify(&*disk, &dir, archive, known, &entry)? else {
                 foreign.push(entry.name);
                 continue;
             };
             let better = found.get(&file.pack).is_none_or(|other| file.is_better_than(other));
-            let loser = if better { found.insert(file.pack, file) } else { Some(file) };
+            let loser = if better {
+                compacted.remove(&file.pack);
+                compacted.extend(stands_for.map(|compacted| (file.pack, compacted)));
+                found.insert(file.pack, file)
+            } else {
+                Some(file)
+            };
             foreign.extend(loser.map(|file| file.name.to_string()));
         }
-        let mut packs: Vec<PackFile> = found.into_values().collect();
-        packs.sort_by_key(|file| (file.sequence, file.pack));
-        foreign.sort();
-        Ok(Self { disk, dir, archive, packs, foreign, open: Mutex::default() })
+        let lengths = found.iter().map(|(pack, file)| (*pack, file.length)).collect();
+        let verdict = judge(&lengths, compacted.values().cloned().collect(), known);
+        let mut take = |pack: &PackId| found.remove(pack);
+        let void: Vec<String> =
+            verdict.void.iter().filter_map(&mut take).map(|file| file.name.to_string()).collect();
+        foreign.extend_from_slice(&void);
+        let waiting: Vec<PackFile> = verdict.waiting.iter().filter_map(&mut take).collect();
+        let retired: Vec<PackFile> = verdict.retired.keys().filter_map(&mut take).collect();
+        let mut compacted: HashMap<PackId, Arc<Replaces>> =
+            compacted.into_iter().map(|(pack, found)| (pack, found.replaces)).collect();
+        let waiting = waiting.into_iter().filter_map(|file| Some((compacted.remove(&file.pack)?, file)));
+        let waiting = waiting.map(|(replaces, file)| (file, replaces)).collect();
+        let mut files = Self {
+            disk,
+            dir,
+            archive,
+            packs: found.into_values().collect(),
+            retired,
+            stand_ins: verdict.retired,
+            waiting,
+            void,
+            compacted,
+            foreign,
+            open: Mutex::default(),
+        };
+        for packs in [&mut files.packs, &mut files.retired] {
+            packs.sort_by_key(|file| (file.sequence, file.pack));
+        }
+        files.foreign.sort();
+        Ok(files)
     }
 
-    /// The packs, oldest first.
+    /// The packs that count, oldest first.
     pub(crate) fn packs(&self) -> &[PackFile] {
         &self.packs
     }
@@ -114,6 +163,36 @@ impl PackFiles {
         &self.dir
     }
 
+    /// Packs that were replaced and are still there, oldest first.
+    pub(crate) fn retired(&self) -> &[PackFile] {
+        &self.retired
+    }
+
+    /// Compacted packs that are whole, and of which the catalogue does not know yet; the oldest first.
+    pub(crate) fn waiting(&self) -> &[(PackFile, Arc<Replaces>)] {
+        &self.waiting
+    }
+
+    /// Compacted packs that do not count: cut short, or too late (K6).
+    pub(crate) fn void(&self) -> &[String] {
+        &self.void
+    }
+
+    /// What a compacted pack says that was looked into.
+    pub(crate) fn replaces(&self, pack: PackId) -> Option<&Replaces> {
+        self.compacted.get(&pack).map(|replaces| &**replaces)
+    }
+
+    /// Whether another pack counts for this one.
+    pub(crate) fn is_retired(&self, pack: PackId) -> bool {
+        self.stand_ins.contains_key(&pack)
+    }
+
+    /// The pack that counts for the one that is named: itself, or what has replaced it.
+    pub(crate) fn standing_for(&self, pack: PackId) -> Option<&PackFile> {
+        self.find(self.stand_ins.get(&pack).copied().unwrap_or(pack))
+    }
+
     pub(crate) fn find(&self, pack: PackId) -> Option<&PackFile> {
         self.packs.iter().rev().find(|file| file.pack == pack)
     }
@@ -124,6 +203,11 @@ impl PackFiles {
             Some(known) => known.length = file.length,
             None => self.packs.push(file),
         }
+    }
+
+    /// Opens a file that was found, whether it counts or not.
+    pub(crate) fn open(&self, found: &PackFile) -> Result<PackReader> {
+        open_pack(&*self.disk, &self.dir, self.archive, found)
     }
 
     /// Opens a pack, or gives the one that is open.
@@ -191,8 +275,12 @@ impl PackFiles {
 
     /// The pack, by the headers of all files.
     fn look_everywhere(&self, pack: PackId) -> Result<Option<PackFile>> {
-        let all = Self::discover(self.disk.clone(), self.dir.clone(), self.archive, &HashSet::new())?;
-        Ok(all.find(pack).filter(|file| matches!(file.header, Header::Read(_))).cloned())
+        let all = Self::discover(self.disk.clone(), self.dir.clone(), self.archive, &Known::default())?;
+        let mut found = all.packs.iter().chain(&all.retired);
+        Ok(found
+            .find(|file| file.pack == pack)
+            .filter(|file| matches!(file.header, Header::Read(_)))
+            .cloned())
     }
 }
 
@@ -203,6 +291,18 @@ impl PackFile {
         let rank = |file: &Self| (proven(file), file.length);
         rank(self) > rank(other)
     }
+}
+
+/// Opens a file of a folder of packs.
+pub(crate) fn open_pack(
+    disk: &dyn Disk,
+    dir: &Path,
+    archive: ArchiveId,
+    found: &PackFile,
+) -> Result<PackReader> {
+    let path = dir.join(&*found.name);
+    let file = disk.open(&path, Access::Read).doing("open", &path)?;
+    Ok(PackReader::new(found.pack, found.name.clone(), file, FrameKey::new(archive, found.pack)))
 }
 
 /// Whether the medium gives every byte of the file.
@@ -227,13 +327,14 @@ fn named_by_header(file: &dyn DiskFile) -> Option<PackId> {
     PackHeader::decode(&bytes).ok().filter(|_| read).map(|header| header.pack)
 }
 
+/// A file as the pack that it is, and what that says of others; `None` for a foreign file.
 fn identify(
     disk: &dyn Disk,
     dir: &Path,
     archive: ArchiveId,
-    known: &HashSet<PackId>,
+    known: &Known,
     entry: &Entry,
-) -> Result<Option<PackFile>> {
+) -> Result<Option<(PackFile, Option<Compacted>)>> {
     if !entry.is_file {
         return Ok(None);
     }
@@ -245,35 +346,54 @@ fn identify(
         length: entry.length,
         header,
     };
-    if let Some((sequence, pack)) = named.filter(|(_, pack)| known.contains(pack)) {
-        return Ok(Some(file(pack, sequence, Header::Unread)));
+    let is_believed =
+        |pack: &PackId| known.by_name && (known.packs.contains(pack) || known.retired.contains_key(pack));
+    if let Some((sequence, pack)) = named.filter(|(_, pack)| is_believed(pack)) {
+        return Ok(Some((file(pack, sequence, Header::Unread), None)));
     }
     let no_header = |header| named.map(|(sequence, pack)| file(pack, sequence, header));
     let path = dir.join(&entry.name);
+    let open = disk.open(&path, Access::Read);
     let mut bytes = [0; PACK_HEADER_BYTES];
-    let read = disk.open(&path, Access::Read).and_then(|open| read_exact_at(&*open, &mut bytes, 0));
-    match read {
+    let read = open.and_then(|open| Ok((read_exact_at(&*open, &mut bytes, 0)?, open)));
+    let open = match read {
         // A name of ours over a file that cannot be read, or is too short: told later.
-        Err(error) if is_medium_error(&error) => return Ok(no_header(Header::Unreadable)),
+        Err(error) if is_medium_error(&error) => return Ok(no_header(Header::Unreadable).map(alone)),
         // It went while the folder was being read, or is a link, which is none of ours.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).doing("read", &path),
-        Ok(false) => return Ok(no_header(Header::Unwritten)),
-        Ok(true) => {}
-    }
-    match PackHeader::decode(&bytes) {
+        Ok((false, _)) => return Ok(no_header(Header::Unwritten).map(alone)),
+        Ok((true, open)) => open,
+    };
+    let found = match PackHeader::decode(&bytes) {
         Ok(header) if header.archive == archive => {
-            Ok(Some(file(header.pack, header.sequence, Header::Read(header))))
+            Some(file(header.pack, header.sequence, Header::Read(header)))
         }
-        Ok(_) | Err(NoHeader::NotAPack) if named.is_none() => Ok(None),
-        // A pack of another archive in a file with a name of ours.
-        Ok(_) => Ok(None),
-        Err(NoHeader::Newer(found)) => Err(Error::NewerFormat {
-            what: path.display().to_string(),
-            found: found.into(),
-            known: FORMAT_VERSION.into(),
-        }),
-        Err(_) if PackHeader::was_written(&bytes, archive) => Ok(no_header(Header::Damaged)),
-        Err(NoHeader::Damaged | NoHeader::NotAPack) => Ok(no_header(Header::Unwritten)),
-    }
+        // A pack of another archive, perhaps in a file with a name of ours.
+        Ok(_) => None,
+        Err(NoHeader::NotAPack) if named.is_none() => None,
+        Err(NoHeader::Newer(found)) => {
+            return Err(Error::NewerFormat {
+                what: path.display().to_string(),
+                found: found.into(),
+                known: FORMAT_VERSION.into(),
+            });
+        }
+        Err(_) if PackHeader::was_written(&bytes, archive) => no_header(Header::Damaged),
+        Err(NoHeader::Damaged | NoHeader::NotAPack) => no_header(Header::Unwritten),
+    };
+    let Some(found) = found else { return Ok(None) };
+    let key = FrameKey::new(archive, found.pack);
+    let reader = PackReader::new(found.pack, found.name.clone(), open, key);
+    let compacted = Replaces::of(&reader).map(|replaces| Compacted {
+        pack: found.pack,
+        is_whole: found.length >= replaces.length && replaces.is_whole(&reader),
+        replaces: Arc::new(replaces),
+    });
+    Ok(Some((found, compacted)))
+}
+
+/// A pack that says nothing of others.
+fn alone(file: PackFile) -> (PackFile, Option<Compacted>) {
+    (file, None)
 }

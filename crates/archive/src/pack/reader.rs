@@ -7,7 +7,8 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::disk::{DiskFile, read_exact_at};
+use super::header::{PACK_HEADER_BYTES, PackHeader};
+use crate::disk::{DiskFile, is_medium_error, read_exact_at};
 use crate::error::Error;
 use crate::frame::{Codec, FrameHeader, FrameKey, HEADER_BYTES};
 use crate::ids::PackId;
@@ -65,6 +66,16 @@ impl PackReader {
 
     pub(crate) fn key(&self) -> &FrameKey {
         &self.key
+    }
+
+    /// The pack's own header, if it is right.
+    pub(crate) fn pack_header(&self) -> io::Result<Option<PackHeader>> {
+        let mut bytes = [0; PACK_HEADER_BYTES];
+        match read_exact_at(&*self.file, &mut bytes, 0) {
+            Ok(read) => Ok(PackHeader::decode(&bytes).ok().filter(|_| read)),
+            Err(error) if is_medium_error(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The header of the frame at `offset`.

@@ -25,6 +25,7 @@ enum Work {
     },
     Commit {
         next: NextNumbers,
+        seal: bool,
         answer: Sender<Result<Option<Finished>>>,
     },
     #[cfg(test)]
@@ -57,10 +58,10 @@ impl PackStage {
         self.send(Work::Journal { keys, records })
     }
 
-    /// Waits until everything handed over is durable.
-    pub(crate) fn commit(&self, next: NextNumbers) -> Result<Option<Finished>> {
+    /// Waits until everything handed over is durable. With `seal` the open pack ends with it.
+    pub(crate) fn commit(&self, next: NextNumbers, seal: bool) -> Result<Option<Finished>> {
         let (answer, finished) = channel();
-        self.send(Work::Commit { next, answer })?;
+        self.send(Work::Commit { next, seal, answer })?;
         finished.recv().map_err(|_| Error::Abandoned)?
     }
 
@@ -107,8 +108,8 @@ fn run(mut writer: PackWriter, queue: &Receiver<Work>) {
             (_, Some(error)) => failed = Some(error),
             (Work::Block(block), None) => failed = writer.block(block).err(),
             (Work::Journal { keys, records }, None) => failed = writer.journal(&keys, &records).err(),
-            (Work::Commit { next, answer }, None) => {
-                let done = writer.commit(next);
+            (Work::Commit { next, seal, answer }, None) => {
+                let done = writer.commit(next, seal);
                 let error = done.is_err();
                 if let Err(error) = &done {
                     writer.abandon(error);

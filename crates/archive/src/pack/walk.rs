@@ -45,7 +45,7 @@ impl FrameAt {
 #[derive(Clone, Debug)]
 pub(crate) struct FoundCommit {
     pub(crate) fields: CommitFields,
-    /// What makes it this commit and no other.
+    /// What makes it this commit and no other; where it stands for others, that of the last of them.
     pub(crate) check: [u8; 16],
     /// Its frames, and those before it that lost their own commit record to damage.
     pub(crate) frames: Vec<FrameAt>,
@@ -179,7 +179,8 @@ impl<'p> Walk<'p> {
         let frames = std::mem::take(&mut self.frames);
         let whole = self.names_exactly(&fields, &frames);
         let seals = frames.iter().any(|frame| frame.header.kind == Kind::Seal);
-        Ok(Event::Commit(FoundCommit { fields, check: frame.header.check, frames, whole, end, seals }))
+        let check = fields.stands_for.map_or(frame.header.check, |others| others.check);
+        Ok(Event::Commit(FoundCommit { fields, check, frames, whole, end, seals }))
     }
 
     /// C3: first offset, count and checksum of the commit's own frames agree. Frames before them have

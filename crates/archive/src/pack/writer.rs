@@ -149,6 +149,34 @@ fn refuse_changed_bytes(block: &PlainBlock) -> Result<()> {
     }
 }
 
+/// Compresses a block's body; `false` where that is not worth it.
+pub(crate) fn compress_block(
+    compressor: &mut zstd::bulk::Compressor<'static>,
+    body: &[u8],
+    out: &mut Vec<u8>,
+) -> bool {
+    out.clear();
+    out.reserve(zstd::zstd_safe::compress_bound(body.len()));
+    let limit = body.len() - body.len() / WORTHWHILE_SHARE;
+    compressor.compress_to_buffer(body, out).is_ok_and(|length| length < limit)
+}
+
+/// Writes a frame at a place; its check, and where it ends.
+pub(crate) fn write_frame(
+    file: &dyn DiskFile,
+    frame: &NewFrame<'_>,
+    offset: u64,
+    key: &FrameKey,
+) -> std::io::Result<([u8; 16], u64)> {
+    let mut head = frame.header(offset, key).to_vec();
+    let mut check = [0; 16];
+    check.copy_from_slice(&head[HEADER_BYTES - 16..]);
+    head.extend_from_slice(frame.meta);
+    write_all_at(file, &head, offset)?;
+    write_all_at(file, frame.body, offset + head.len() as u64)?;
+    Ok((check, offset + head.len() as u64 + frame.body.len() as u64))
+}
+
 /// What a writer of packs is made from.
 pub(crate) struct Workplace {
     pub(crate) disk: Arc<dyn Disk>,
@@ -253,12 +281,16 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Makes everything appended since the last commit durable. `None` when there is nothing.
-    pub(crate) fn commit(&mut self, next: NextNumbers) -> Result<Option<Finished>> {
-        if self.open.as_ref().is_none_or(|open| open.checks.is_empty()) {
+    /// Makes everything appended since the last commit durable. `None` when there is nothing. With `seal`
+    /// the open pack ends with it, if there is one; else only when it has grown large.
+    pub(crate) fn commit(&mut self, next: NextNumbers, seal: bool) -> Result<Option<Finished>> {
+        let Some(open) = self.open.as_ref().filter(|open| seal || !open.checks.is_empty()) else {
             return Ok(None);
+        };
+        let sealed = seal || open.end > self.options.pack_bytes;
+        if sealed {
+            self.seal()?;
         }
-        let sealed = self.seal_if_large()?;
         let before = self.last.number.max(self.acknowledged);
         let number = before.checked_add(1).ok_or(Error::NumbersUsedUp { what: "commit" })?;
         let open = self.open.as_mut().expect("an empty commit was sorted out above");
@@ -271,6 +303,7 @@ impl PackWriter {
             frames_check: open.key.checksum(&checks),
             unix_ms: self.surroundings.unix_ms(),
             next,
+            stands_for: None,
         };
         let meta = fields.encode();
         self.append(&NewFrame {
@@ -306,21 +339,14 @@ impl PackWriter {
         Ok(Some(finished))
     }
 
-    fn seal_if_large(&mut self) -> Result<bool> {
-        let Some(open) = self.open.as_ref().filter(|open| open.end > self.options.pack_bytes) else {
-            return Ok(false);
-        };
+    fn seal(&mut self) -> Result<()> {
+        let end = self.open.as_ref().map_or(0, |open| open.end);
         let seal = HEADER_BYTES as u64 + 8;
         let commit = HEADER_BYTES as u64 + CommitFields::BYTES;
-        let meta = (open.end + seal + commit).to_le_bytes();
-        self.append(&NewFrame {
-            kind: Kind::Seal,
-            codec: Codec::Stored,
-            meta: &meta,
-            body: &[],
-            plain_length: 0,
-        })?;
-        Ok(true)
+        let meta = (end + seal + commit).to_le_bytes();
+        let (kind, codec) = (Kind::Seal, Codec::Stored);
+        self.append(&NewFrame { kind, codec, meta: &meta, body: &[], plain_length: 0 })?;
+        Ok(())
     }
 
     /// Writes a frame at the end; where it begins. D17: on a disk that another machine writes to as well,
@@ -335,13 +361,9 @@ impl PackWriter {
             return Err(self.owner.changed());
         }
         let offset = open.end;
-        let mut head = frame.header(offset, &open.key).to_vec();
-        let mut check = [0; 16];
-        check.copy_from_slice(&head[HEADER_BYTES - 16..]);
-        head.extend_from_slice(frame.meta);
-        write_all_at(&*open.file, &head, offset).doing("write to", &open.path)?;
-        write_all_at(&*open.file, frame.body, offset + head.len() as u64).doing("write to", &open.path)?;
-        open.end = offset + head.len() as u64 + frame.body.len() as u64;
+        let (check, end) =
+            write_frame(&*open.file, frame, offset, &open.key).doing("write to", &open.path)?;
+        open.end = end;
         open.checks.push(check);
         open.ahead.written(&open.file, open.end);
         Ok(offset)

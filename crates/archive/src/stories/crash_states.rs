@@ -23,7 +23,7 @@ pub(super) const OPTIONS: WriterOptions = WriterOptions { pack_bytes: 3_000, blo
 
 /// How many states are tried.
 #[derive(Clone, Copy)]
-struct Effort {
+pub(super) struct Effort {
     /// Combinations per crash point, in sectors of 4096 bytes; if there are no more, it was all of them.
     combinations: usize,
     /// States by chance per crash point, in sectors of 512 bytes.
@@ -31,7 +31,7 @@ struct Effort {
 }
 
 impl Effort {
-    fn quick_or_long(quick: (usize, u64), long: (usize, u64)) -> Self {
+    pub(super) fn quick_or_long(quick: (usize, u64), long: (usize, u64)) -> Self {
         let (combinations, samples) = if is_long() { long } else { quick };
         Self { combinations, samples }
     }
@@ -94,7 +94,12 @@ pub(super) fn in_memory(disk: &SimulatedDisk) -> Place {
 }
 
 /// The states in which a power cut before operation `crash` may leave a disk, each once.
-fn states(disk: &SimulatedDisk, crash: usize, effort: Effort, each: &mut dyn FnMut(SimulatedDisk)) {
+pub(super) fn states(
+    disk: &SimulatedDisk,
+    crash: usize,
+    effort: Effort,
+    each: &mut dyn FnMut(SimulatedDisk),
+) {
     let mut seen = HashSet::new();
     let mut offer = |state: SimulatedDisk| {
         if seen.insert(state.fingerprint()) {
@@ -122,7 +127,7 @@ fn states(disk: &SimulatedDisk, crash: usize, effort: Effort, each: &mut dyn FnM
 pub(super) struct Found {
     held: u32,
     /// The mails that are acknowledged after the pull that followed.
-    then_held: u32,
+    pub(super) then_held: u32,
     /// How many operations had been done when that pull was acknowledged.
     acknowledged_at: usize,
 }

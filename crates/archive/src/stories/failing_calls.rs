@@ -32,7 +32,7 @@ const ERRORS: [(i32, &str, &str); 9] = [
 ];
 
 /// Calls that change something; while they fail, all that is there can be read.
-const CHANGES: [Call; 7] =
+pub(super) const CHANGES: [Call; 7] =
     [Call::Create, Call::Write, Call::Sync, Call::Truncate, Call::Rename, Call::Remove, Call::SyncDir];
 
 /// An archive of two commits.
@@ -78,14 +78,14 @@ fn assert_clear(error: &Error, (cause, advice): (&str, &str), what: &str) {
 }
 
 /// How often each call is made by this work.
-fn calls_of(disk: &SimulatedDisk, work: impl FnOnce(&SimulatedDisk)) -> BTreeMap<Call, usize> {
+pub(super) fn calls_of(disk: &SimulatedDisk, work: impl FnOnce(&SimulatedDisk)) -> BTreeMap<Call, usize> {
     let counting = disk.copy();
     work(&counting);
     counting.calls()
 }
 
 /// All cases: each call of each kind, with every error, or in turn with one of them.
-fn cases(calls: &BTreeMap<Call, usize>) -> Vec<(Call, usize, (i32, &'static str, &'static str))> {
+pub(super) fn cases(calls: &BTreeMap<Call, usize>) -> Vec<(Call, usize, (i32, &'static str, &'static str))> {
     let mut cases = Vec::new();
     for (&call, &count) in calls {
         for number in 1..=count {
@@ -99,7 +99,7 @@ fn cases(calls: &BTreeMap<Call, usize>) -> Vec<(Call, usize, (i32, &'static str,
     cases
 }
 
-fn faults_of(call: Call, number: usize, error: i32) -> Vec<Faults> {
+pub(super) fn faults_of(call: Call, number: usize, error: i32) -> Vec<Faults> {
     let (once, lasting) = (Faults::once(call, number, error), Faults::from_then_on(call, number, error));
     if call != Call::Sync {
         return vec![once, lasting];

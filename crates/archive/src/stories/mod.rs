@@ -16,6 +16,8 @@ use crate::surroundings::fixed::Fixed;
 use crate::*;
 
 mod catalogue;
+mod compaction;
+mod compaction_faults;
 mod crash_states;
 mod crashes;
 mod example;

@@ -181,7 +181,7 @@ fn folders(view: View<'_>) -> Vec<(u32, Vec<(String, u64)>)> {
 }
 
 /// The same mailboxes as they were after each run, with the flags that they had then.
-fn history(view: View<'_>) -> Vec<Vec<(u32, MessageKey, String)>> {
+pub(super) fn history(view: View<'_>) -> Vec<Vec<(u32, MessageKey, String)>> {
     let account = view.account("work").unwrap().unwrap();
     let mut history = Vec::new();
     for run in view.runs(account.id, 100).unwrap() {

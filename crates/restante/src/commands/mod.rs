@@ -9,6 +9,7 @@ mod ack;
 mod alarm;
 mod alert_test;
 mod check_config;
+mod compact;
 mod daemon;
 mod demo;
 mod drill;
@@ -64,6 +65,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit, Failure> 
         Command::Status { sizes } => status::run(context, sizes),
         Command::Ack { account } => ack::run(context, &account),
         Command::Verify { quick, accounts } => verify::run(context, quick, &accounts),
+        Command::Compact { dry_run, level } => compact::run(context, dry_run, level),
         Command::Rebuild => rebuild::run(context),
         Command::Repair { dry_run } => repair::run(context, dry_run),
         Command::CheckConfig { connect } => check_config::run(context, connect),
@@ -118,6 +120,7 @@ impl From<archive::Error> for Failure {
     fn from(error: archive::Error) -> Self {
         let exit = match &error {
             archive::Error::Locked { .. }
+            | archive::Error::Compacting { .. }
             | archive::Error::AccountBusy { .. }
             | archive::Error::OwnerChanged { .. } => Exit::Busy,
             error if error.is_damage() => Exit::Damaged,

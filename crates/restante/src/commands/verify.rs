@@ -202,6 +202,7 @@ fn document(config: &Config, quick: bool, report: &VerifyReport) -> serde_json::
             CatalogueFinding::Unusable => "unusable",
         },
         "foreign_files": report.foreign_files,
+        "retired": { "packs": report.retired_packs, "bytes": report.retired_bytes },
     })
 }
 
@@ -224,6 +225,10 @@ fn write(context: &Context, report: &VerifyReport) -> Result<(), Failure> {
     }
     for file in &report.foreign_files {
         context.say(&format!("not of this archive, ignored: {file}"));
+    }
+    if report.retired_packs > 0 {
+        let (packs, bytes) = (count(report.retired_packs), size(report.retired_bytes));
+        context.say(&format!("replaced by `restante compact`, not looked at: {packs} packs with {bytes}"));
     }
     let (messages, packs) = (count(report.messages), count(report.packs));
     let hit = count(report.messages_hit.len() as u64);

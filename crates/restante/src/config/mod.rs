@@ -87,6 +87,8 @@ pub(crate) struct ArchiveConfig {
     pub(crate) grace: Duration,
     /// Room that is left free on the archive's disk, in bytes.
     pub(crate) reserve: u64,
+    /// Whether the daemon compacts it by itself.
+    pub(crate) compact: bool,
 }
 
 /// Why there is no configuration.
@@ -173,7 +175,8 @@ impl Config {
 
     /// What holds where there is no file at all: an archive, and no account.
     pub(crate) fn of_archive(path: &Path) -> Self {
-        let archive = ArchiveConfig { path: path.to_owned(), grace: DEFAULT_GRACE, reserve: DEFAULT_RESERVE };
+        let (grace, reserve) = (DEFAULT_GRACE, DEFAULT_RESERVE);
+        let archive = ArchiveConfig { path: path.to_owned(), grace, reserve, compact: true };
         Self {
             file: PathBuf::from("(no configuration)"),
             archive,
@@ -294,8 +297,9 @@ impl ArchiveConfig {
                 DEFAULT_RESERVE
             }
         };
+        let compact = section.flag("compact") || !section.has("compact");
         section.close();
-        Some(Self { path: path?, grace, reserve })
+        Some(Self { path: path?, grace, reserve, compact })
     }
 }
 

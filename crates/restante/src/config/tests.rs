@@ -86,6 +86,11 @@ fn defaults_are_those_of_the_document() {
     let config = parse(&account("")).unwrap();
     let archive = &config.archive;
     assert_eq!((archive.grace, archive.reserve), (Duration::from_secs(604_800), 1_073_741_824));
+    let of_archive = |keys| parse(&format!("[archive]\npath = \"x\"\n{keys}")).unwrap().archive;
+    assert_eq!(
+        ["", "compact = true", "compact = false"].map(|keys| of_archive(keys).compact),
+        [true, true, false]
+    );
     let work = &config.accounts[0];
     assert_eq!((work.port, work.tls, work.protocol), (993, Security::Implicit, Protocol::Imap));
     assert_eq!((work.include.clone(), work.exclude.len()), (vec!["*".to_owned()], 0));

@@ -6,16 +6,19 @@
 //! crash or a reload costs one pack's reading.
 //!
 //! Verifying takes no lock, so runs go on beside it. Only the catalogue's upkeep needs the writer, for a
-//! moment, and is left out where somebody else has it.
+//! moment, and is left out where somebody else has it; compaction, behind each look, needs it for a moment
+//! before and behind its work.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use archive::{ArchiveId, Depth, VerifyReport};
+use archive::{ArchiveId, CompactOptions, CompactProgress, CompactReport, CompactStage, Depth, VerifyReport};
 use daemon::care::{Care, CarePlan, Next, Pack, pause};
 
+use super::super::compact;
 use super::super::verify::{catalogue_remark, is_whole, log_hits};
 use super::House;
 use super::news::{Listener, News};
@@ -26,6 +29,9 @@ use crate::output::amount::{count, size};
 
 /// The clock on the wall may be set while nobody looks.
 const LONGEST_REST: Duration = Duration::from_secs(600);
+
+/// How long a compaction waits for runs to end; what it has made until then is thrown away.
+const LONGEST_WAIT: Duration = Duration::from_secs(1_800);
 
 /// How long a thing that could not be done is left alone.
 const AFTER_FAILURE: Duration = Duration::from_secs(3_600);
@@ -148,17 +154,13 @@ impl Caretaker {
     }
 
     /// Lets others get at the disk; whether to go on.
-    fn hold_back(&self, rest: Duration) -> std::ops::ControlFlow<()> {
+    fn hold_back(&self, rest: Duration) -> ControlFlow<()> {
         let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
         if !rest.is_zero() && !wishes.is_stopping {
             let waited = self.changed.wait_timeout_while(wishes, rest, |wishes| !wishes.is_stopping);
             wishes = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if wishes.is_stopping {
-            std::ops::ControlFlow::Break(())
-        } else {
-            std::ops::ControlFlow::Continue(())
-        }
+        if wishes.is_stopping { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Does what comes next; for how long there is nothing more.
@@ -193,6 +195,39 @@ impl Caretaker {
         tell_damage(&report);
         ward.tell(house, &care, &report, "quick")?;
         tidy(house, config);
+        if config.archive.compact && !found_damage {
+            self.compact(config, ward)?;
+        }
+        Ok(())
+    }
+
+    /// Makes one group of packs into one, where that is worth it. It is only care: what fails is said and
+    /// tried again after the next look.
+    fn compact(&self, config: &Config, ward: &Ward<'_>) -> Result<(), Undone> {
+        let options = CompactOptions { threads: 1, most_groups: 1, ..compact::options(config, false, None) };
+        let begun = Instant::now();
+        let mut waiting_since = None;
+        let mut is_stopping = false;
+        let report = archive::compact(ward.path, &options, &mut |so_far: CompactProgress| {
+            let waits = so_far.stage == CompactStage::WaitingForWriter;
+            waiting_since = waits.then(|| waiting_since.unwrap_or_else(Instant::now));
+            if waiting_since.is_some_and(|since| since.elapsed() > LONGEST_WAIT) {
+                return ControlFlow::Break(());
+            }
+            let flow = self.hold_back(pause(so_far.bytes, begun.elapsed(), ward.rate));
+            is_stopping = flow.is_break();
+            flow
+        });
+        if is_stopping {
+            return Err(Undone::Stopping);
+        }
+        match report {
+            Ok(report) => tell_compacted(&report),
+            Err(error @ (archive::Error::Compacting { .. } | archive::Error::NoRoom { .. })) => {
+                tracing::info!("not compacted: {error}");
+            }
+            Err(error) => tracing::warn!("not compacted: {}", error.in_full()),
+        }
         Ok(())
     }
 
@@ -283,6 +318,22 @@ fn tell_damage(report: &VerifyReport) {
             count(places),
             count(hits)
         );
+    }
+}
+
+/// Says in the log what has become of which packs.
+fn tell_compacted(report: &CompactReport) {
+    for left in &report.left {
+        tracing::warn!(pack = left.pack, "left as it is: {}", left.why);
+    }
+    for done in &report.compactions {
+        let Some((pack, bytes)) = &done.made else { continue };
+        let (packs, before, after) = (done.sources.len(), size(done.bytes_before), size(*bytes));
+        tracing::info!(pack, "compacted: {packs} packs with {before} are now one with {after}");
+    }
+    if report.removed.packs > 0 {
+        let (packs, bytes) = (report.removed.packs, size(report.removed.bytes));
+        tracing::info!("removed: {packs} packs with {bytes} that were replaced and have had their grace");
     }
 }
 
