@@ -33,9 +33,9 @@ impl LongLine {
     /// From the first connection, when it had been made, until the last octet from the server.
     pub(crate) fn round_trips(&self) -> u64 {
         let (first, last) = self.used.lock().unwrap().unwrap();
+        let (took, trip) = ((last - first).as_millis(), ROUND_TRIP.as_millis());
         // The clock of the runtime counts in milliseconds, and each leg rounds up.
-        let trips = (last - first).as_secs_f64() / ROUND_TRIP.as_secs_f64();
-        trips.round() as u64
+        u64::try_from((took + trip / 2) / trip).unwrap()
     }
 }
 
