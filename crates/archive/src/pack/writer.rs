@@ -254,21 +254,16 @@ impl PackWriter {
         Ok(())
     }
 
-    /// Compresses a block into the scratch buffer, if that is worth it.
+    /// Compresses a block into the scratch buffer; `false` where that is not worth it.
     fn compress(&mut self, block: &PlainBlock) -> bool {
-        self.scratch.clear();
-        self.scratch.reserve(zstd::zstd_safe::compress_bound(block.body.len()));
-        let length = block.body.len();
-        let saves = |compressed: &std::io::Result<usize>, share| {
-            compressed.as_ref().is_ok_and(|compressed| *compressed < length - length / share)
-        };
+        let (body, out) = (&block.body, &mut self.scratch);
         if block.directory.stream == Stream::Attachment {
-            let tried = self.trial_compressor.compress_to_buffer(&block.body, &mut self.scratch);
-            if !saves(&tried, PROMISING_SHARE) {
-                return saves(&tried, WORTHWHILE_SHARE);
+            let is_smaller = compress_block(&mut self.trial_compressor, body, out);
+            if out.len() >= body.len() - body.len() / PROMISING_SHARE {
+                return is_smaller;
             }
         }
-        saves(&self.block_compressor.compress_to_buffer(&block.body, &mut self.scratch), WORTHWHILE_SHARE)
+        compress_block(&mut self.block_compressor, body, out)
     }
 
     /// Appends journal records; `keys` is the frame's directory.
