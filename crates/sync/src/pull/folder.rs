@@ -176,7 +176,7 @@ pub(super) async fn pull(
         session.expect(&folder.then);
         let now = u64::from(session.recount().await?);
         let whole = server.difference(&held.uids).is_empty();
-        if now == server.len() && (whole || round > 1) {
+        if now == server.len() && held.gone_from(&server).is_empty() && (whole || round > 1) {
             exists = now;
             break;
         }
@@ -197,6 +197,8 @@ pub(super) async fn pull(
     if server.len() != exists {
         let only = if server.len() < exists { "only " } else { "" };
         entry.error = Some(format!("the server counts {exists} messages but lists {only}{}", server.len()));
+    } else if !held.gone_from(&server).is_empty() {
+        entry.error = Some("the server's count changed too often to tell what has vanished".to_owned());
     } else if !is_told {
         entry.error = Some(format!("the server refuses to tell the flags of {} messages", untold.len()));
     }

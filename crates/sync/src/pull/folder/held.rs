@@ -30,6 +30,11 @@ impl Held {
         believed
     }
 
+    /// What is believed to be on the server, and is not there.
+    pub(super) fn gone_from(&self, server: &UidSet) -> UidSet {
+        self.believed().difference(server)
+    }
+
     pub(super) fn modseq(&self) -> Option<ModSeq> {
         self.mark.and_then(|mark| mark.highest_modseq)
     }

@@ -44,7 +44,7 @@ pub(super) async fn catch_up(
     exists: u64,
 ) -> Result<(), RunError> {
     let epoch = held.epoch;
-    let gone = held.believed().difference(server);
+    let gone = held.gone_from(server);
     // A list that is shorter than the server's own count says nothing about what is not in it.
     if !gone.is_empty() && server.len() >= exists {
         entry.vanished += gone.len();
