@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_CONNECTIONS: usize = 16;
 /// Where a connection cannot be taken (no file descriptor is left) it is tried again after this.
 const BREATH: Duration = Duration::from_millis(200);
+/// So much is read of what comes behind a question; who sends more may lose the answer.
+const MAX_BYTES_BEHIND: usize = 1 << 20;
+
 /// A proxy of the same group may ask.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -179,7 +182,13 @@ async fn converse(mut stream: Box<dyn Stream>, door: Door, page: Writer) -> io::
     stream.write_all(&answer(&head, door, || page())).await?;
     stream.shutdown().await?;
     // What the other still sends is waited for, or the answer would be lost with the connection.
-    while stream.read(&mut piece).await? > 0 {}
+    let mut read = 0;
+    while read < MAX_BYTES_BEHIND {
+        match stream.read(&mut piece).await? {
+            0 => break,
+            length => read += length,
+        }
+    }
     Ok(())
 }
 
