@@ -298,7 +298,7 @@ mod tests {
             |assembly| assembly.held[1].1.bytes[2] ^= 0x80,
             |assembly| assembly.open.as_mut().unwrap().bytes[0] ^= 4,
             |assembly| assembly.recipe.steps.swap(1, 2),
-            |assembly| assembly.open.as_mut().unwrap().bytes.truncate(3),
+            |assembly| assembly.open.as_mut().unwrap().bytes.truncate(b"before\nafter".len()),
             |assembly| assembly.open.as_mut().unwrap().bytes.push(b'x'),
         ];
         for proof in PROOFS {
