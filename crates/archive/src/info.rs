@@ -378,6 +378,8 @@ pub struct Breakdown {
     /// What lies in pack files and does not count: behind the last commit, or in files that the catalogue
     /// does not know.
     pub idle_bytes: u64,
+    /// Packs that a compaction has replaced, and that wait for their end.
+    pub retired_bytes: u64,
 }
 
 /// The blocks of one stream.

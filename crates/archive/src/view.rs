@@ -515,7 +515,8 @@ impl View<'_> {
         let stored = streams.iter().map(|stream| stream.stored_bytes).sum::<u64>() + blocks.directory_bytes;
         // Where damage has taken packs, the catalogue counts more than is there.
         let (journal_bytes, idle_bytes) = (counted.saturating_sub(stored), there.saturating_sub(counted));
-        Ok(Breakdown { journal_bytes, idle_bytes, ..blocks })
+        let retired_bytes = self.shelves.files.retired().iter().map(|pack| pack.length).sum();
+        Ok(Breakdown { journal_bytes, idle_bytes, retired_bytes, ..blocks })
     }
 
     /// Files among the packs that are none of this archive's, or doubles (D13).

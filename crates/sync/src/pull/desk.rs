@@ -110,10 +110,17 @@ impl<'a> Desk<'a> {
     fn run(&mut self, tasks: &mpsc::Receiver<Task>) {
         loop {
             match tasks.recv_timeout(self.policy.interval) {
-                Ok(task) => task(self),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Ok(task) => self.do_all([task]),
+                Err(mpsc::RecvTimeoutError::Timeout) => self.commit_if_due(),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Works in this order. When is committed depends on the work alone, not on what came together.
+    pub(super) fn do_all(&mut self, tasks: impl IntoIterator<Item = Task>) {
+        for task in tasks {
+            task(self);
             self.commit_if_due();
         }
     }

@@ -169,8 +169,7 @@ impl SplitterEnd {
         }
         let tasks = std::mem::take(ready);
         if !tasks.is_empty() {
-            let all: Task = Box::new(move |desk| tasks.into_iter().for_each(|task| task(desk)));
-            self.to_archive.send(all).ok()?;
+            self.to_archive.send(Box::new(move |desk| desk.do_all(tasks))).ok()?;
         }
         self.from_engine.recv().ok()
     }

@@ -26,6 +26,8 @@ pub(super) struct Sizes {
     journal_bytes: u64,
     /// What lies in pack files and does not count.
     idle_bytes: u64,
+    /// Packs that a compaction has replaced, and that wait for their end.
+    retired_bytes: u64,
     catalogue_bytes: u64,
     /// Every other file in the archive's folder.
     other_bytes: u64,
@@ -78,9 +80,10 @@ fn of(
         directory_bytes: breakdown.directory_bytes,
         journal_bytes: breakdown.journal_bytes,
         idle_bytes: breakdown.idle_bytes,
+        retired_bytes: breakdown.retired_bytes,
         catalogue_bytes,
         // A writer may have been at work between the two.
-        other_bytes: total_bytes.saturating_sub(pack_bytes + catalogue_bytes),
+        other_bytes: total_bytes.saturating_sub(pack_bytes + breakdown.retired_bytes + catalogue_bytes),
         distinct_bytes,
         placed_bytes,
         ratio_to_distinct: ratio(distinct_bytes),
@@ -132,6 +135,7 @@ pub(super) fn write(out: &mut impl Write, sizes: &Sizes) -> io::Result<()> {
         ("names of blobs", sizes.directory_bytes),
         ("journal", sizes.journal_bytes),
         ("idle in packs", sizes.idle_bytes),
+        ("replaced packs", sizes.retired_bytes),
         ("catalogue", sizes.catalogue_bytes),
         ("other files", sizes.other_bytes),
         ("all", sizes.total_bytes),
@@ -169,13 +173,14 @@ mod tests {
             directory_bytes: 500,
             journal_bytes: 300,
             idle_bytes: 200,
+            retired_bytes: 40,
         }
     }
 
     #[test]
     fn all_bytes_are_told_where_they_go_and_set_against_the_mail() {
         let sizes = of(&streams(), (16_000, 32_000), (8_000, 7_000, 900));
-        assert_eq!((sizes.other_bytes, sizes.total_bytes), (100, 8_000));
+        assert_eq!((sizes.other_bytes, sizes.total_bytes), (60, 8_000));
         assert_eq!((sizes.ratio_to_distinct, sizes.ratio_to_placed), (Some(0.5), Some(0.25)));
         let mut out = Vec::new();
         write(&mut out, &sizes).unwrap();
