@@ -38,6 +38,10 @@ const JOURNAL_FRAME_BYTES: usize = 4 << 20;
 /// zstd level of journal frames, which are few.
 const JOURNAL_LEVEL: i32 = 19;
 
+/// Blocks are compressed at this level as well, and kept so where that is smaller: a high level finds short
+/// matches also in what has none worth it, as in digits of hashes, and loses by them.
+const QUICK_LEVEL: i32 = 3;
+
 /// Attachments that were stored as they are, and are at least as long as this, are not tried again.
 const HOPELESS_BYTES: u64 = 64 << 10;
 
@@ -299,13 +303,19 @@ struct Pressed {
 }
 
 impl Pressed {
-    fn of(full: Full, compressor: &mut zstd::bulk::Compressor<'static>) -> Self {
+    /// Compressed by each of the compressors; the smallest is taken.
+    fn of(full: Full, compressors: &mut [zstd::bulk::Compressor<'static>]) -> Self {
         let Full { block: PlainBlock { directory, body }, is_hopeless } = full;
-        let (plain_length, mut compressed) = (body.len() as u64, Vec::new());
-        if !is_hopeless && compress_block(compressor, &body, &mut compressed) {
-            return Self { directory, codec: Codec::Zstd, body: compressed, plain_length };
+        let plain_length = body.len() as u64;
+        let press = |compressor| {
+            let mut compressed = Vec::new();
+            compress_block(compressor, &body, &mut compressed).then_some(compressed)
+        };
+        let tried = compressors.iter_mut().filter(|_| !is_hopeless).filter_map(press);
+        match tried.min_by_key(Vec::len) {
+            Some(body) => Self { directory, codec: Codec::Zstd, body, plain_length },
+            None => Self { directory, codec: Codec::Stored, body, plain_length },
         }
-        Self { directory, codec: Codec::Stored, body, plain_length }
     }
 
     fn write(self, output: &mut Output) -> Result<()> {
@@ -356,13 +366,13 @@ fn compress_in_order(
     std::thread::scope(|scope| {
         let mut press = Press { threads: Vec::new(), handed_over: 0, taken_back: 0 };
         for _ in 0..options.threads.max(1) {
-            let mut compressor = compressor(options.level)?;
+            let mut compressors = [compressor(options.level)?, compressor(QUICK_LEVEL.min(options.level))?];
             let (send, work) = sync_channel::<Full>(QUEUE);
             let (done, receive) = sync_channel(QUEUE);
             let thread = std::thread::Builder::new().name("compact".to_owned());
             let started = thread.spawn_scoped(scope, move || {
                 while let Ok(full) = work.recv() {
-                    if done.send(Pressed::of(full, &mut compressor)).is_err() {
+                    if done.send(Pressed::of(full, &mut compressors)).is_err() {
                         return;
                     }
                 }
