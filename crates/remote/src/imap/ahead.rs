@@ -11,6 +11,10 @@
 //! This rests on the order of answers: a server completes what it was asked first, where one command
 //! changes what the next one is about (RFC 9051 §5.5). One that does not is found out by it, and the
 //! connection is given up; on the next one nothing should be expected.
+//!
+//! Within one mailbox a server may say what the next command is about before it completes the one before;
+//! Dovecot does. So what is said of messages while answers are due is heard once more by those whose
+//! answers they may be.
 
 use std::collections::VecDeque;
 
@@ -18,6 +22,7 @@ use message::{MailboxName, ModSeq, UidSet, UidValidity};
 
 use super::command::Command;
 use super::conversation::{Event, Tag};
+use super::data::{Data, Row};
 use super::mailbox::Since;
 use super::rows::{self, ContentIds};
 use super::uids;
@@ -49,12 +54,41 @@ pub(super) struct Ahead {
     expected: VecDeque<Command>,
     /// Sent before their turn, oldest first.
     sent: VecDeque<(Command, Tag)>,
+    /// Rows that came while some were due, and may be theirs.
+    early: VecDeque<Row>,
+    /// Those of them that are heard before anything else.
+    again: VecDeque<Row>,
 }
+
+/// More early rows than this are no answers to what was asked.
+const MOST_EARLY_ROWS: usize = 100_000;
 
 impl Ahead {
     /// How many answers are due that nobody has asked for yet.
     pub(super) fn under_way(&self) -> usize {
         self.sent.len()
+    }
+
+    /// An early row that is to be heard once more.
+    pub(super) fn again(&mut self) -> Option<Event> {
+        self.again.pop_front().map(|row| Event::Data(Data::Fetch(row)))
+    }
+
+    /// Keeps a row that may be an answer to what was asked ahead; false: there are too many.
+    pub(super) fn keep(&mut self, event: &Event) -> bool {
+        if let Event::Data(Data::Fetch(row)) = event
+            && !self.sent.is_empty()
+            && row.body.is_none()
+        {
+            self.early.push_back(row.clone());
+        }
+        self.early.len() <= MOST_EARLY_ROWS
+    }
+
+    /// Rows so far are about another mailbox, or about nothing that is asked.
+    pub(super) fn forget_rows(&mut self) {
+        self.early.clear();
+        self.again.clear();
     }
 
     /// Whether this is a completion before its turn.
@@ -139,6 +173,11 @@ impl Session {
         }
         self.ahead.expected.clear();
         if let Some((_, tag)) = self.ahead.sent.pop_front_if(|(sent, _)| sent == command) {
+            if command.opens_mailbox() {
+                self.ahead.forget_rows();
+            } else {
+                self.ahead.again.extend(self.ahead.early.drain(..));
+            }
             return Ok(tag);
         }
         self.take_back(!command.opens_mailbox()).await?;
@@ -148,6 +187,7 @@ impl Session {
     /// Reads and drops what was asked ahead, and now is not wanted; if the caller `stays` in the mailbox
     /// that is open, it is open afterwards.
     pub(super) async fn take_back(&mut self, stays: bool) -> Result<(), Error> {
+        self.ahead.forget_rows();
         if self.ahead.sent.is_empty() {
             return Ok(());
         }
@@ -160,6 +200,7 @@ impl Session {
                 due.retain(|due| *due != tag);
             }
         }
+        self.ahead.forget_rows();
         if !has_left || !stays {
             return Ok(());
         }

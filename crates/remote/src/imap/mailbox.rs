@@ -224,6 +224,7 @@ impl Session {
         self.exists = 0;
         self.uid_next = None;
         self.answer(sent, command, &mut |heard| opening.hear(heard)).await?;
+        self.ahead.forget_rows();
         self.uid_next = opening.examined.uid_next;
         // Counted by the session too, with messages that left while it was opened.
         let exists = self.exists;

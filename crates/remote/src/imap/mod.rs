@@ -164,8 +164,11 @@ impl Session {
 
     /// The next event; what it says about the open mailbox is kept (it may come at any time).
     async fn next(&mut self) -> Result<Event, Error> {
-        let event = self.talk.next().await?;
-        if self.ahead.is_early(&event) {
+        let event = match self.ahead.again() {
+            Some(again) => again,
+            None => self.talk.next().await?,
+        };
+        if self.ahead.is_early(&event) || !self.ahead.keep(&event) {
             return Err(Error::OutOfOrder);
         }
         self.note(&event);
