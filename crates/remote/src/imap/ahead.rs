@@ -187,7 +187,6 @@ impl Session {
     /// Reads and drops what was asked ahead, and now is not wanted; if the caller `stays` in the mailbox
     /// that is open, it is open afterwards.
     pub(super) async fn take_back(&mut self, stays: bool) -> Result<(), Error> {
-        self.ahead.forget_rows();
         if self.ahead.sent.is_empty() {
             return Ok(());
         }

@@ -67,6 +67,31 @@ async fn what_is_expected_goes_out_behind_the_last_body_and_is_read_in_its_turn(
 }
 
 #[tokio::test]
+async fn what_is_said_of_messages_before_the_completion_of_what_came_before_is_heard_by_who_asked() {
+    let script = "C: r1 EXAMINE \"a\"
+        S: * 3 EXISTS
+        S: r1 OK
+        C: r2 UID FETCH 1:2 (UID FLAGS)
+        C: r3 UID FETCH 3 (UID FLAGS INTERNALDATE RFC822.SIZE)
+        S: * 1 FETCH (UID 1 FLAGS (\\Seen))
+        S: * 3 FETCH (UID 3 FLAGS () INTERNALDATE \"01-Jan-2026 00:00:00 +0000\" RFC822.SIZE 9)
+        S: * 2 FETCH (UID 2 FLAGS (\\Draft))
+        S: r2 OK
+        S: r3 OK";
+    talk("", script, async |mut session| {
+        session.examine(&name("a"), None).await.unwrap();
+        session.expect(&[Next::Flags(set("1:2"), None), Next::Survey(set("3"))]);
+        let mut heard = Vec::new();
+        session.flags(&set("1:2"), None, &mut |change| heard.push(change.uid.get())).await.unwrap();
+        assert_eq!(heard, [1, 2]);
+        let mut sizes = Vec::new();
+        session.survey(&set("3"), &mut |message| sizes.push(message.size)).await.unwrap();
+        assert_eq!(sizes, [9]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_was_asked_for_in_vain_is_dropped_and_the_mailbox_opened_again() {
     let again = "C: r6 EXAMINE \"a\"
         S: * 3 EXISTS
