@@ -85,7 +85,9 @@ fn i17_flags_that_the_server_refused_to_tell_are_asked_for_again() {
     let error = ledger.folders[0].error.as_deref().unwrap_or_default();
     assert!(error.contains("refuses to tell the flags of 3 messages"), "{error}");
     let healed = story.run(&[]);
-    assert_eq!((healed.outcome, healed.totals.flags_changed), (Outcome::Ok, 1), "{healed:#?}");
+    // What it says of its own accord meanwhile may have told it already.
+    let changed = ledger.totals.flags_changed + healed.totals.flags_changed;
+    assert_eq!((healed.outcome, changed), (Outcome::Ok, 1), "{ledger:#?} {healed:#?}");
 }
 
 #[test]
