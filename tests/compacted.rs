@@ -9,16 +9,22 @@ use restante_tests::{ACCOUNT, World, copy_in_random_order, is_long};
 use server::sample::Random;
 use testkit::Restante;
 
-/// So many mails of 40 KB that hardly shrink, and a run that brings them: as a daily run does, in a commit of
-/// its own.
+const WORDS: [&str; 12] = [
+    "invoice", "meeting", "tomorrow", "regards", "attached", "please", "project", "because", "Tuesday",
+    "question", "answer", "between",
+];
+
+/// So many mails of 40 KB, half words and half what hardly shrinks, and a run that brings them: as a daily run
+/// does, in a commit of its own.
 fn daily_run(world: &World, random: &mut Random, mails: usize) {
     let mut judge = world.judge();
     for number in 0..mails {
         let mut mail = format!("Subject: mail {number}\r\nFrom: a@example.org\r\n\r\n").into_bytes();
         for _ in 0..700 {
             let digits: Vec<String> =
-                (0..7).map(|_| format!("{:x}", random.below(usize::MAX >> 8))).collect();
-            mail.extend_from_slice(digits.join(" ").as_bytes());
+                (0..3).map(|_| format!("{:x}", random.below(usize::MAX >> 8))).collect();
+            let words: Vec<&str> = (0..6).map(|_| WORDS[random.below(WORDS.len())]).collect();
+            mail.extend_from_slice(format!("{} {}", words.join(" "), digits.join(" ")).as_bytes());
             mail.extend_from_slice(b"\r\n");
         }
         judge.append("INBOX", &Flags::new(), &InternalDate::from_unix(1_795_000_000, 0), &mail);
