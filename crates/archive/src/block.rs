@@ -136,7 +136,8 @@ impl BlockBuilder {
             return Some(PlainBlock { directory: Directory { stream: self.stream, blobs }, body: bytes });
         }
         if self.body.capacity() == 0 {
-            self.body.reserve(self.target);
+            // With some room for the blob that makes it full, so that it is not moved for that.
+            self.body.reserve_exact(self.target + self.target / 4);
         }
         let start = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         self.blobs.push(DirectoryEntry { number, name, length, start });

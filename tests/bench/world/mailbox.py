@@ -1,5 +1,5 @@
 """A Maildir++ tree of letters: folders, flags, received dates, and the same message in several folders."""
-import os, pathlib, random, shutil
+import hashlib, os, pathlib, random, shutil
 
 from .letters import Letters
 
@@ -26,7 +26,7 @@ def make_mailbox(base, count, folders=FOLDERS, seed=2026):
         if rng.random() < COPIES:
             places.append(rng.choice(folders))
         for folder in places[:count - number]:
-            name = f"{letter.received}.M{number}.bench:2,{rng.choice(['', 'S', 'S', 'FS', 'RS'])}"
+            name = f"{unlike(letter.received, number)}:2,{rng.choice(['', 'S', 'S', 'FS', 'RS'])}"
             path = os.path.join(base, folder, "cur", name)
             pathlib.Path(path).write_bytes(letter.octets)
             os.utime(path, (letter.received,) * 2)
@@ -45,4 +45,10 @@ def take_mailbox(source, target):
         files = sorted(source.rglob("*"))
     for number, file in enumerate(file for file in files if file.is_file()):
         flags = "".join(letter for letter in file.name.partition(":2,")[2] if letter in "DFRST")
-        shutil.copy2(file, os.path.join(target, "cur", f"{1_000_000_000 + number}.M{number}.bench:2,{flags}"))
+        shutil.copy2(file, os.path.join(target, "cur", f"{unlike(1_000_000_000 + number, number)}:2,{flags}"))
+
+
+def unlike(seconds, number):
+    """A file name in a Maildir. Dovecot hashes these names badly: where they only count up, as names of no
+    real server do, it looks for each of them among hundreds, and opens such a mailbox in seconds."""
+    return f"{seconds}.M{hashlib.sha256(str(number).encode()).hexdigest()[:16]}.bench"

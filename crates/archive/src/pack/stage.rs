@@ -14,7 +14,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::frame::NextNumbers;
 
 /// Blocks waiting to be compressed.
-const QUEUE: usize = 4;
+const QUEUE: usize = 2;
 
 /// A piece of work.
 enum Work {

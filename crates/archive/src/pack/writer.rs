@@ -42,6 +42,13 @@ const PROMISING_SHARE: usize = 32;
 /// zstd level of journal frames: they are few and small, and read more often than written.
 const JOURNAL_LEVEL: i32 = 9;
 
+/// Before that, a sample of the block: so many bytes out of each [`SAMPLE_EVERY`]. Where it would be stored as
+/// it is, so is the block.
+const SAMPLE_BYTES: usize = 16 << 10;
+
+/// See [`SAMPLE_BYTES`].
+const SAMPLE_EVERY: usize = 128 << 10;
+
 /// How packs are written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PackOptions {
@@ -114,6 +121,7 @@ pub(crate) struct PackWriter {
     trial_compressor: zstd::bulk::Compressor<'static>,
     journal_compressor: zstd::bulk::Compressor<'static>,
     scratch: Vec<u8>,
+    sample: Vec<u8>,
 }
 
 struct OpenPack {
@@ -213,6 +221,7 @@ impl PackWriter {
             trial_compressor,
             journal_compressor,
             scratch: Vec::new(),
+            sample: Vec::new(),
         };
         if let (Some(resume), Some(previous)) = (start.resume, start.previous) {
             writer.open = Some(writer.resume(resume, previous)?);
@@ -258,6 +267,14 @@ impl PackWriter {
     fn compress(&mut self, block: &PlainBlock) -> bool {
         let (body, out) = (&block.body, &mut self.scratch);
         if block.directory.stream == Stream::Attachment {
+            if body.len() > SAMPLE_EVERY {
+                let pieces = body.chunks(SAMPLE_EVERY).map(|piece| &piece[..piece.len().min(SAMPLE_BYTES)]);
+                self.sample.clear();
+                pieces.for_each(|piece| self.sample.extend_from_slice(piece));
+                if !compress_block(&mut self.trial_compressor, &self.sample, out) {
+                    return false;
+                }
+            }
             let is_smaller = compress_block(&mut self.trial_compressor, body, out);
             if out.len() >= body.len() - body.len() / PROMISING_SHARE {
                 return is_smaller;

@@ -70,8 +70,14 @@ impl Run {
     }
 
     /// Takes full lines from the front of `text`, as many as belong to the run, and says how many
-    /// bytes they have. When a blob's worth is held, it goes to `cut_off` before more is taken.
-    pub(super) fn take_lines(&mut self, text: &[u8], mut cut_off: impl FnMut(Shape, Vec<u8>)) -> usize {
+    /// bytes they have. When a blob's worth is held, it goes to `cut_off` before more is taken. Of the
+    /// message at least `to_come` bytes are known to follow `text`.
+    pub(super) fn take_lines(
+        &mut self,
+        text: &[u8],
+        to_come: usize,
+        mut cut_off: impl FnMut(Shape, Vec<u8>),
+    ) -> usize {
         let mut taken = 0;
         loop {
             let room = (cut_length(self.shape) - self.bytes.len()) / self.shape.line_bytes();
@@ -83,7 +89,7 @@ impl Run {
                 self.cut = true;
                 cut_off(self.shape, std::mem::take(&mut self.bytes));
             }
-            let good = self.decode(&text[taken..], lines);
+            let good = self.decode(&text[taken..], to_come, lines);
             taken += good * self.shape.stride();
             if good < lines {
                 return taken;
@@ -118,26 +124,42 @@ impl Run {
         Some(LastLine { length: chars.len() + end_length, closed })
     }
 
-    /// The buffers, for the next run.
-    pub(super) fn into_parts(self) -> (Vec<u8>, Scratch) {
+    /// What was decoded last, and the buffers for the next run.
+    pub(super) fn into_parts(mut self) -> (Vec<u8>, Scratch) {
+        if self.bytes.capacity() > 2 * self.bytes.len() {
+            self.bytes.shrink_to_fit();
+        }
         (self.bytes, self.scratch)
     }
 
     /// How many lines at the front of `text`, at most `most`, end where a line of this run must.
     fn count_lines(&self, text: &[u8], most: usize) -> usize {
-        let (length, end) = (self.shape.line_length, self.shape.line_end.bytes());
         let lines = text.chunks_exact(self.shape.stride()).take(most);
-        lines.take_while(|line| &line[length..] == end).count()
+        // Ends of a known length are compared as numbers; of any length, by a call for each line.
+        match self.shape.line_end {
+            LineEnd::CrLf => lines.take_while(|line| line.last_chunk() == Some(b"\r\n")).count(),
+            LineEnd::Lf => lines.take_while(|line| line.last() == Some(&b'\n')).count(),
+        }
+    }
+
+    /// Room for the next lines. A run that has begun mostly goes on to near the end of the message, and room
+    /// for all of it, asked for at once, spares moving what has been decoded again and again.
+    fn make_room(&mut self, lines: usize, at_most: usize) {
+        let bytes = |lines: usize| lines * self.shape.line_bytes();
+        if self.bytes.capacity() - self.bytes.len() < bytes(lines) {
+            let whole = bytes(at_most).min(cut_length(self.shape).saturating_sub(self.bytes.len()));
+            self.bytes.reserve(whole.max(bytes(lines)));
+        }
     }
 
     /// Decodes the first `lines` lines of `text`; if not all are base64, those before the first that
     /// is not. Says how many.
-    fn decode(&mut self, text: &[u8], lines: usize) -> usize {
+    fn decode(&mut self, text: &[u8], to_come: usize, lines: usize) -> usize {
         let Shape { line_length, .. } = self.shape;
         let stride = self.shape.stride();
+        self.make_room(lines, (text.len() + to_come) / stride);
         let Scratch { chars, encoded } = &mut self.scratch;
         let before = self.bytes.len();
-        self.bytes.reserve(lines * self.shape.line_bytes());
         chars.clear();
         for line in text.chunks_exact(stride).take(lines) {
             chars.extend_from_slice(&line[..line_length]);
@@ -221,7 +243,7 @@ mod tests {
             let mut text = b"QUJDQUJD\r\n".repeat(40);
             text[bad * 10 + 3] = b'\n';
             let mut run = Run::begin(&text[..10], &mut Scratch::default()).unwrap();
-            assert_eq!(run.take_lines(&text[10..], |_, _| unreachable!()), bad * 10 - 10);
+            assert_eq!(run.take_lines(&text[10..], 0, |_, _| unreachable!()), bad * 10 - 10);
             assert_eq!(run.bytes, b"ABC".repeat(bad * 2));
         }
     }
@@ -229,7 +251,7 @@ mod tests {
     #[test]
     fn a_padded_line_is_the_last_one() {
         let mut run = Run::begin(b"QUJDQUJD\n", &mut Scratch::default()).unwrap();
-        assert_eq!(run.take_lines(b"QUJDQUJD\nQUJDQQ==\nQUJDQUJD\n", |_, _| unreachable!()), 9);
+        assert_eq!(run.take_lines(b"QUJDQUJD\nQUJDQQ==\nQUJDQUJD\n", 0, |_, _| unreachable!()), 9);
         let last = run.take_last(b"QUJDQQ==\r\n", |_, _| unreachable!()).unwrap();
         assert_eq!((last.length, last.closed), (8, false));
         assert_eq!(run.bytes, b"ABCABCABCABCABCA");

@@ -15,14 +15,14 @@ use crate::error::Error;
 use crate::limits::Limits;
 
 /// The read buffer grows by this much: some messages at once, and few allocations.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 512 << 10;
 
 /// Literals of this size that are not all in the buffer yet get a buffer of their own, so that
 /// they are not moved when the block is full.
 const OWN_BUFFER: usize = 64 << 10;
 
 /// A new buffer for a literal takes at most this much before octets have come for it.
-const FIRST_RESERVE: usize = 1 << 20;
+const FIRST_RESERVE: usize = 4 << 20;
 
 /// One response: its text, cut where the literals were, and the literals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

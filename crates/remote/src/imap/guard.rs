@@ -28,7 +28,7 @@ use crate::net::layer::write_through;
 use crate::net::meter::Counters;
 
 /// Octets asked of the connection at once.
-const READ: usize = 64 << 10;
+const READ: usize = 256 << 10;
 
 /// The reading and writing end of one connection. An error is final.
 pub(crate) struct Guard {

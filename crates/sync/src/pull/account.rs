@@ -97,7 +97,8 @@ pub(super) async fn pull(mut context: Context<'_>, ledger: &mut Ledger) -> Resul
         );
     }
     line.hang_up().await;
-    context.pipeline.commit().await
+    // It becomes durable with the end of the run, in one commit.
+    context.pipeline.flush().await
 }
 
 /// What the archive knows of the account, and what this run may do with it.

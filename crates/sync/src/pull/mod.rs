@@ -126,7 +126,7 @@ pub struct PullLimits {
 impl Default for PullLimits {
     fn default() -> Self {
         Self {
-            commit_bytes: 32 << 20,
+            commit_bytes: 64 << 20,
             commit_interval: Duration::from_secs(5),
             reserve_bytes: 1 << 30,
             max_bytes: None,
@@ -289,8 +289,9 @@ fn run(
     recorded.map_err(from_archive)
 }
 
-/// What has come to disk, and what that means, is known only at the end; and is recorded, whatever has
-/// failed.
+/// Records what the run came to, whatever has failed, together with the last of what it brought: in one
+/// commit, so that the archive never says more than it holds. What has come to disk is known only then, so
+/// where anything has failed it is counted first.
 fn end(
     desk: &mut Desk<'_>,
     (account, run): (AccountId, RunId),
@@ -299,21 +300,34 @@ fn end(
     ledger: &mut Ledger,
 ) -> Result<(), archive::Error> {
     let (writer, clock) = (&mut *desk.writer, desk.clock);
-    let committed = writer.commit().map_err(from_archive);
-    let result = result.and(committed.map(|_| ()));
     if let Err(error) = &result {
-        count_on_disk(writer, ledger, error)?;
+        let has_failed = writer.commit().is_err() || matches!(error, RunError::Archive(_));
+        count_on_disk(writer, ledger, has_failed)?;
     }
     ledger.outcome = outcome(ledger, result.as_ref().err());
     ledger.error = result.as_ref().err().map(ToString::to_string);
     ledger.ended_by = result.as_ref().err().map(ended_by);
     ledger.totals = Totals::of(&ledger.folders);
     ledger.finished = rfc3339(clock.unix_ms());
-    if judge::judge(&writer.view(), account, run, watchdog, ledger)? {
+    let recorded = record_end(writer, (account, run), watchdog, ledger, clock.unix_ms());
+    if result.is_ok() && recorded.is_err() {
+        count_on_disk(writer, ledger, true)?;
+    }
+    recorded
+}
+
+fn record_end(
+    writer: &mut Writer,
+    (account, run): (AccountId, RunId),
+    watchdog: &Watchdog,
+    ledger: &mut Ledger,
+    now_ms: i64,
+) -> Result<(), archive::Error> {
+    if judge::judge(&writer.draft(), account, run, watchdog, ledger)? {
         writer.alarm(account, run)?;
     }
     let json = for_the_journal(ledger);
-    writer.end_run(run, ledger.outcome.word(), clock.unix_ms(), &json)?;
+    writer.end_run(run, ledger.outcome.word(), now_ms, &json)?;
     writer.commit()?;
     Ok(())
 }
@@ -371,10 +385,9 @@ fn for_the_journal(ledger: &Ledger) -> String {
     }
 }
 
-/// Counts what has come to disk: of all folders where the archive failed, for their last messages may
+/// Counts what has come to disk: of all folders where the archive has failed, for their last messages may
 /// not be in a commit; else of those that were not completed.
-fn count_on_disk(writer: &Writer, ledger: &mut Ledger, error: &RunError) -> Result<(), archive::Error> {
-    let all = matches!(error, RunError::Archive(_));
+fn count_on_disk(writer: &Writer, ledger: &mut Ledger, all: bool) -> Result<(), archive::Error> {
     let view = writer.view();
     for entry in ledger.folders.iter_mut().filter(|entry| all || entry.error.is_some()) {
         let Some(listing) = entry.listing.take() else { continue };

@@ -79,7 +79,7 @@ pub(super) async fn pull(
     ledger.warnings.extend(notices.into_iter().map(|notice| format!("INBOX: {notice}")));
     context.progress.folder_ends("INBOX");
     result?;
-    context.pipeline.commit().await
+    context.pipeline.flush().await
 }
 
 /// What to tell of folders that the account had over IMAP.
