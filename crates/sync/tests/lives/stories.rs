@@ -2,7 +2,7 @@
 
 use message::{Flags, InternalDate, Uid};
 use restante_sync::{Ledger, Outcome};
-use server::{Behaviour, Effect, Fault, Host, Trigger};
+use server::{Behaviour, Effect, Fault, Host, Snapshot, Trigger};
 
 use crate::dice::Dice;
 use crate::events::Account;
@@ -26,11 +26,28 @@ impl Story {
         let world = World::new(&mut dice, host);
         let story = Self { account, world, model: Model::default(), dice };
         for number in 1..=3 {
-            let date = InternalDate::from_unix(1_772_445_600 + number, 0);
-            let bytes = format!("Subject: number {number}\r\n\r\nwords\r\n").into_bytes();
-            story.account.store.append(USER, "INBOX", &Flags::parse("\\Seen"), &date, bytes).unwrap();
+            story.arrives(number, "words");
         }
         story
+    }
+
+    /// A message comes to INBOX. Two with the same number differ in their words alone.
+    fn arrives(&self, number: i64, words: &str) {
+        let date = InternalDate::from_unix(1_772_445_600 + number, 0);
+        let bytes = format!("Subject: number {number}\r\n\r\n{words}\r\n").into_bytes();
+        self.account.store.append(USER, "INBOX", &Flags::parse("\\Seen"), &date, bytes).unwrap();
+    }
+
+    /// The server is put back to what it was.
+    fn is_put_back(&mut self, then: &Snapshot) {
+        self.account.store.restore(then);
+        self.model.is_restored(&self.account.store);
+    }
+
+    /// Messages that still wait to be compared by their bytes.
+    fn unproven(&self) -> u64 {
+        let archive = invariants::opened(&self.world).unwrap();
+        invariants::unproven(archive.view()).unwrap()
     }
 
     /// A run in which this goes wrong; whatever it says of itself is held against what is.
@@ -99,5 +116,48 @@ fn d01_i17_n01_a_life_cut_short_at_each_octet_leaves_nothing_out() {
         assert_eq!(ledger.outcome, Outcome::Ok, "cut at {at}: {ledger:#?}");
         let healed = story.run(&[]);
         assert_eq!((healed.outcome, healed.totals.archived), (Outcome::Ok, 3), "cut at {at}: {healed:#?}");
+    }
+}
+
+/// Lives 100335 and 100556: what had vanished from a UID was taken to be back there when another message of
+/// its size and date lay under it, and no later run looked at the bytes.
+#[test]
+fn l05_a_uid_that_the_server_had_forgotten_does_not_bring_back_what_lay_there_before() {
+    for behaviour in [Behaviour::modern(), Behaviour::bare()] {
+        let mut story = Story::on(behaviour);
+        let before = story.account.store.snapshot();
+        story.arrives(4, "lost with the server");
+        assert_eq!(story.run(&[]).totals.archived, 4);
+        story.is_put_back(&before);
+        assert_eq!(story.run(&[]).totals.vanished, 1);
+        // Moved here with its date: as many octets, and other words.
+        story.arrives(4, "come after the loss ");
+        let ledger = story.run(&[]);
+        assert_eq!((ledger.outcome, ledger.totals.new), (Outcome::Ok, 1), "{ledger:#?}");
+        assert_eq!(story.unproven(), 0);
+    }
+}
+
+#[test]
+fn l05_a_server_that_was_put_back_unseen_is_found_out_by_the_bytes_of_what_returns() {
+    for behaviour in [Behaviour::modern(), Behaviour::bare()] {
+        let mut story = Story::on(behaviour);
+        let before = story.account.store.snapshot();
+        story.arrives(4, "lost with the server");
+        assert_eq!(story.run(&[]).totals.archived, 4);
+        story.account.store.expunge(USER, "INBOX", &[Uid::new(4).unwrap()].into_iter().collect()).unwrap();
+        assert_eq!(story.run(&[]).totals.vanished, 1);
+        // Until the next run it has given more UIDs than before.
+        story.is_put_back(&before);
+        story.arrives(4, "come after the loss ");
+        story.arrives(5, "and one more");
+        let ledger = story.run(&[]);
+        assert_eq!((ledger.outcome, ledger.totals.new, story.unproven()), (Outcome::Ok, 1, 1), "{ledger:#?}");
+        let ledger = story.run(&[]);
+        assert_eq!(
+            (ledger.outcome, ledger.totals.archived, story.unproven()),
+            (Outcome::Ok, 5, 0),
+            "{ledger:#?}"
+        );
     }
 }

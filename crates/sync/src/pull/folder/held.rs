@@ -4,6 +4,7 @@ use archive::{EpochId, MailboxId, Mark, TroubleInfo};
 use message::{ModSeq, Uid, UidSet};
 use remote::imap::Examined;
 
+use super::super::revive::Before;
 use super::super::{Context, RunError};
 use crate::plan::{self, ServerState};
 
@@ -16,10 +17,12 @@ pub(super) struct Held {
     /// Older epochs whose messages are still believed to be on the server.
     pub(super) leftovers: Vec<EpochId>,
     /// Those of them under the same UIDVALIDITY.
-    pub(super) same_validity: Vec<EpochId>,
+    pub(super) same_validity: Vec<Before>,
     pub(super) troubles: Vec<TroubleInfo>,
     pub(super) unproven: UidSet,
     pub(super) mark: Option<Mark>,
+    /// What the mark said of UIDs, whatever else of it is believed.
+    pub(super) before: Before,
 }
 
 impl Held {
@@ -57,6 +60,10 @@ pub(super) fn after_last(uids: &UidSet) -> Option<Uid> {
     uids.last().and_then(|last| Uid::new(last.get().saturating_add(1)))
 }
 
+fn before(epoch: EpochId, mark: Option<Mark>) -> Before {
+    Before { epoch, uid_next: mark.and_then(|mark| mark.uid_next) }
+}
+
 /// The epoch of the mailbox that was opened, and what is held in it.
 pub(super) async fn open_epoch(
     context: &Context<'_>,
@@ -73,7 +80,7 @@ pub(super) async fn open_epoch(
             if !view.held_uids(info.id)?.is_empty() || !view.lost_uids(info.id)?.is_empty() {
                 leftovers.push(info.id);
                 if validity.is_some() && info.validity == validity {
-                    same_validity.push(info.id);
+                    same_validity.push(before(info.id, info.mark));
                 }
             }
         }
@@ -87,6 +94,7 @@ pub(super) async fn open_epoch(
             troubles: view.troubles(epoch)?,
             unproven: view.unproven(epoch)?,
             mark,
+            before: before(epoch, mark),
         })
     });
     held.await

@@ -57,7 +57,7 @@ pub(super) async fn catch_up(
     if folder.may_match {
         for window in plan::windows(&missing.difference(&held.lost)) {
             let mut surveyed = look(session, folder, &window).await?;
-            let again = revive(context, epoch, &held.same_validity, &surveyed).await?;
+            let again = revive(context, held.before, &held.same_validity, &surveyed).await?;
             folder.delivered += again.len();
             held.uids.extend_from(&again);
             surveyed.retain(|message| !again.contains(message.uid));
