@@ -46,7 +46,7 @@ impl Session {
     /// Every UID of the open mailbox, as [`uids`](Self::uids), without trust in any search.
     ///
     /// # Errors
-    /// As [`uids`](Self::uids).
+    /// As [`uids`](Self::uids); `Refused` when the mailbox counts no messages and the server refuses to list it.
     pub async fn uids_by_fetch(&mut self) -> Result<UidSet, Error> {
         if self.exists == 0 {
             self.recount().await?;
@@ -54,8 +54,15 @@ impl Session {
         if self.exists == 0 {
             // One question, however many UIDs it has given until now.
             let mut found = UidSet::new();
-            if self.list_range(1, None, &mut found).await? {
-                return Ok(found);
+            match self.try_range(1, None, &mut found).await {
+                Ok(true) => return Ok(found),
+                Ok(false) => {}
+                // What the server does not let us see is not nothing, unless a search finds nothing as well.
+                Err(refused) if is_bearable(&refused) => {
+                    let is_empty = self.capabilities.esearch && self.search_all().await?.is_some();
+                    return if is_empty { Ok(found) } else { Err(refused) };
+                }
+                Err(error) => return Err(error),
             }
         }
         self.list_uids().await
@@ -134,6 +141,14 @@ impl Session {
 
     /// False when the server refuses the range.
     async fn list_range(&mut self, first: u32, last: Option<u32>, found: &mut UidSet) -> Result<bool, Error> {
+        match self.try_range(first, last, found).await {
+            Err(error) if is_bearable(&error) => Ok(false),
+            other => other,
+        }
+    }
+
+    /// False when the answer is cut off.
+    async fn try_range(&mut self, first: u32, last: Option<u32>, found: &mut UidSet) -> Result<bool, Error> {
         let asked = last.map(|last| first..=last);
         let mut uids = Vec::new();
         let listed = self
@@ -148,12 +163,13 @@ impl Session {
             .await;
         uids.sort_unstable();
         uids.into_iter().for_each(|uid| found.insert(uid));
-        match listed {
-            Ok(answer) => Ok(!is_cut_off(&answer)),
-            Err(Error::Refused { refusal, .. }) if !must_stop(&refusal.kind()) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(!is_cut_off(&listed?))
     }
+}
+
+/// Whether a command was refused, and others may still be asked.
+fn is_bearable(error: &Error) -> bool {
+    matches!(error, Error::Refused { refusal, .. } if !must_stop(&refusal.kind()))
 }
 
 pub(super) fn search_command() -> Command {

@@ -91,6 +91,39 @@ fn i01_a_folder_that_is_new_and_says_that_it_is_empty_is_looked_into_if_it_has_g
     assert_eq!(story.run(&[]).totals.archived, 3);
 }
 
+/// Lives 200088 and 200557.
+#[test]
+fn i01_a_count_of_nothing_of_which_no_list_is_given_makes_no_message_vanish() {
+    for behaviour in [Behaviour::modern(), Behaviour::bare()] {
+        let mut story = Story::on(behaviour);
+        let lies = || {
+            let list = Fault::new(Trigger::Line(" (UID)".into()), Effect::No("not now".into()));
+            [&on("EXAMINE", Effect::Exists(0))[..], &on("NOOP", Effect::Exists(0)), &[list]].concat()
+        };
+        let new = story.run(&lies());
+        assert_ne!(new.outcome, Outcome::Ok, "{new:#?}");
+        assert_eq!(story.run(&[]).totals.archived, 3);
+        story.account.store.set_flags(USER, "INBOX", Uid::MIN, &Flags::parse("work")).unwrap();
+        let known = story.run(&lies());
+        assert_ne!(known.outcome, Outcome::Ok, "{known:#?}");
+        assert_eq!(known.totals.vanished, 0, "{known:#?}");
+        let error = known.folders[0].error.as_deref().unwrap_or_default();
+        assert!(error.contains("refused UID FETCH 1:* (UID)"), "{error}");
+        assert_eq!(story.run(&[]).outcome, Outcome::Ok);
+    }
+}
+
+#[test]
+fn i01_an_empty_folder_of_which_no_list_is_given_is_empty_when_a_search_says_so_as_well() {
+    let mut story = Story::on(Behaviour::modern());
+    assert_eq!(story.run(&[]).outcome, Outcome::Ok);
+    let all = (1..=3).filter_map(Uid::new).collect();
+    story.account.store.expunge(USER, "INBOX", &all).unwrap();
+    let list = Fault::new(Trigger::Line(" (UID)".into()), Effect::No("nothing there".into()));
+    let ledger = story.run(&[list]);
+    assert_eq!((ledger.outcome, ledger.totals.vanished), (Outcome::Ok, 3), "{ledger:#?}");
+}
+
 #[test]
 fn i17_flags_that_the_server_refused_to_tell_are_asked_for_again() {
     let mut story = Story::on(Behaviour::modern().without("QRESYNC"));
