@@ -109,13 +109,16 @@ impl Session {
         let mut width = limit.unwrap_or(FIRST_WIDTH).min(FIRST_WIDTH);
         let mut first = 1u32;
         let last = self.uid_next.map_or(0, |next| next.get() - 1);
-        // All that the server counts; a count of nothing, or of less than is listed, is no reason to stop.
+        // All that the server counts; a count of nothing, or of less than is listed, is no reason to stop, nor
+        // is any while some of it is refused: a count that is too small would hide that.
         let exists = u64::from(self.exists);
-        let is_all = |found: &UidSet| exists > 0 && found.len() == exists;
-        while first <= last && !is_all(&found) {
+        let mut is_refused = false;
+        let is_all = |found: &UidSet, is_refused: bool| exists > 0 && found.len() == exists && !is_refused;
+        while first <= last && !is_all(&found, is_refused) {
             let end = first.saturating_add(width - 1).min(last);
             let before = found.len();
             if !self.list_range(first, Some(end), &mut found).await? {
+                is_refused = true;
                 if width == 1 {
                     // This one message cannot be listed; its absence will show in the counts.
                     tracing::warn!(uid = first, "the server refuses to list this UID");
@@ -133,7 +136,7 @@ impl Session {
         }
         // Messages with UIDs beyond UIDNEXT, whatever it was.
         let beyond = found.last().map_or(first, |uid| uid.get().saturating_add(1)).max(1);
-        if !is_all(&found) && !self.list_range(beyond, None, &mut found).await? {
+        if !is_all(&found, is_refused) && !self.list_range(beyond, None, &mut found).await? {
             tracing::warn!(from = beyond, "the server refuses to list the newest UIDs");
         }
         Ok(found)

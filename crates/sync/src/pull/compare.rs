@@ -38,6 +38,16 @@ pub(super) struct Compared {
     pub(super) redated: Vec<Surveyed>,
 }
 
+impl Compared {
+    fn is_same(&mut self, now: Surveyed, date: &InternalDate) {
+        self.same.insert(now.uid);
+        // A server that tells no date has not changed it.
+        if now.internal_date.unix().is_some() && now.internal_date.unix() != date.unix() {
+            self.redated.push(now);
+        }
+    }
+}
+
 /// What the archive holds under a UID.
 #[derive(Clone, Debug)]
 struct Held {
@@ -57,13 +67,14 @@ enum Verdict {
     AskHeaderInDoubt,
 }
 
-/// Size alone or date alone proves nothing: servers count wrongly, and dates change with a migration.
+/// Size alone or date alone proves nothing: servers count wrongly, and dates change with a migration. Of
+/// no octets there is one message only, and it has no header block to ask for.
 fn judge(held: &Held, now: &Surveyed) -> Verdict {
     let dates = (held.date.unix(), now.internal_date.unix());
     let same_date = matches!(dates, (Some(then), Some(now)) if then == now);
     let other_date = matches!(dates, (Some(then), Some(now)) if then != now);
     match held.size == now.size {
-        true if same_date => Verdict::Same,
+        true if same_date || now.size == 0 => Verdict::Same,
         true => Verdict::AskHeader,
         false if other_date => Verdict::Other,
         false => Verdict::AskHeaderInDoubt,
@@ -99,31 +110,25 @@ async fn compare_window(
     let held: HashMap<Uid, Held> =
         held.into_iter().map(|(uid, size, date, key)| (uid, Held { size, date, key })).collect();
     let mut heard = UidSet::new();
-    let mut asked: Vec<(Surveyed, MessageKey, Verdict)> = Vec::new();
+    let mut asked: Vec<(Surveyed, Held, Verdict)> = Vec::new();
     for now in survey(session, uids).await? {
         let Some(held) = held.get(&now.uid) else { continue };
         heard.insert(now.uid);
         match judge(held, &now) {
-            Verdict::Same => compared.same.insert(now.uid),
+            Verdict::Same => compared.is_same(now, &held.date),
             Verdict::Other => compared.other.insert(now.uid),
-            verdict => asked.push((now, held.key, verdict)),
+            verdict => asked.push((now, held.clone(), verdict)),
         }
     }
     compared.doubtful.extend_from(&uids.difference(&heard));
 
     let part = HashMap::from([(Part::Header, asked.iter().map(|(now, ..)| now.uid).collect())]);
     let headers = ask(session, part, bytes_fetched).await?.headers;
-    let known = header_blocks(context, asked.iter().map(|&(_, key, _)| key).collect()).await?;
-    for (now, key, verdict) in asked {
-        match (headers.get(&now.uid), known.get(&key)) {
+    let known = header_blocks(context, asked.iter().map(|(_, held, _)| held.key).collect()).await?;
+    for (now, held, verdict) in asked {
+        match (headers.get(&now.uid), known.get(&held.key)) {
             (Some(there), Some(here)) if there != here => compared.other.insert(now.uid),
-            (Some(_), Some(_)) if verdict == Verdict::AskHeader => {
-                compared.same.insert(now.uid);
-                // A server that tells no date has not changed it.
-                if now.internal_date.unix().is_some() {
-                    compared.redated.push(now);
-                }
-            }
+            (Some(_), Some(_)) if verdict == Verdict::AskHeader => compared.is_same(now, &held.date),
             _ => compared.doubtful.insert(now.uid),
         }
     }
@@ -191,7 +196,7 @@ mod tests {
     #[test]
     fn size_and_date_together_decide_and_the_header_where_one_of_them_differs() {
         let date = |unix: i64| InternalDate::from_unix(unix, 0);
-        let held = Held { size: 500, date: date(7), key: MessageKey::of(b"x") };
+        let held = |size| Held { size, date: date(7), key: MessageKey::of(b"x") };
         let now = |size, internal_date| Surveyed {
             uid: Uid::MIN,
             flags: message::Flags::default(),
@@ -209,7 +214,8 @@ mod tests {
             (501, date(8), Verdict::Other),
         ] {
             let now = now(size, internal_date);
-            assert_eq!(judge(&held, &now), expected, "{now:?}");
+            assert_eq!(judge(&held(500), &now), expected, "{now:?}");
         }
+        assert_eq!(judge(&held(0), &now(0, date(8))), Verdict::Same, "nothing is nothing");
     }
 }

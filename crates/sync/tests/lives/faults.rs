@@ -121,7 +121,10 @@ impl Script {
             2 => Effect::Bad("not this one".to_owned()),
             3 | 4 => Effect::Disconnect,
             5 => Effect::Bye("not this one".to_owned()),
-            6 => Effect::ShortLiteral(octets),
+            6 => {
+                model.tears(uid);
+                Effect::ShortLiteral(octets)
+            }
             7 => Effect::LongLiteral(octets),
             8 => Effect::Size(dice.magnitude(1 << 31) as u64),
             9 => {

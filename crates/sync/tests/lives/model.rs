@@ -49,6 +49,10 @@ pub(crate) struct Model {
     under: HashSet<(Uid, MessageKey)>,
     /// What was given out for a UID without ever lying under it.
     given: HashSet<(Uid, MessageKey)>,
+    /// Messages that the server sent with other octets than it has. What it sent may be put together by
+    /// chance: a literal that is shorter than it says swallows what follows, and where that ends before a
+    /// closing parenthesis, nobody can tell.
+    torn: BTreeSet<Uid>,
     /// The states of the present run: one, or more when somebody changed the mail meanwhile.
     pub(crate) states: Vec<State>,
     /// Folders as they were in the last run that left them whole.
@@ -100,6 +104,16 @@ impl Model {
         self.ever.insert(key);
         self.under.insert((uid, key));
         self.given.insert((uid, key));
+    }
+
+    /// The server sends a message under this UID with a literal that is shorter than it says.
+    pub(crate) fn tears(&mut self, uid: Uid) {
+        self.torn.insert(uid);
+    }
+
+    /// Whether what is held under this UID may be anything.
+    pub(crate) fn may_be_torn(&self, uid: Uid) -> bool {
+        self.torn.contains(&uid)
     }
 
     /// The server is put back to an older state.
@@ -182,8 +196,8 @@ impl Model {
         self.under.contains(&(uid, *key))
     }
 
-    /// Whether these bytes were given out for a UID without lying there.
+    /// Whether these bytes lay under a UID, or were given out for it without lying there.
     pub(crate) fn may_be(&self, uid: Uid, lying: &MessageKey, held: &MessageKey) -> bool {
-        lying == held || self.given.contains(&(uid, *held))
+        lying == held || self.given.contains(&(uid, *held)) || self.may_be_torn(uid)
     }
 }

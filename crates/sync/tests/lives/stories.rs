@@ -67,6 +67,10 @@ fn on(command: &str, effect: Effect) -> [Fault; 1] {
     [Fault::new(Trigger::Command(command.into()), effect)]
 }
 
+fn refuses(uid: u32) -> Fault {
+    Fault::new(Trigger::Fetch(uid), Effect::No("not this one".into()))
+}
+
 #[test]
 fn i01_l09_a_count_of_nothing_makes_no_message_vanish() {
     for behaviour in [Behaviour::modern(), Behaviour::bare()] {
@@ -122,6 +126,38 @@ fn i01_an_empty_folder_of_which_no_list_is_given_is_empty_when_a_search_says_so_
     let list = Fault::new(Trigger::Line(" (UID)".into()), Effect::No("nothing there".into()));
     let ledger = story.run(&[list]);
     assert_eq!((ledger.outcome, ledger.totals.vanished), (Outcome::Ok, 3), "{ledger:#?}");
+}
+
+/// Life 203157.
+#[test]
+fn i01_a_count_that_is_too_small_does_not_hide_what_comes_after_a_message_that_cannot_be_listed() {
+    let mut story = Story::on(Behaviour::bare());
+    assert_eq!(story.run(&[]).outcome, Outcome::Ok);
+    let lies =
+        [&on("EXAMINE", Effect::Exists(1))[..], &on("NOOP", Effect::Exists(1)), &[refuses(2)]].concat();
+    let lied_to = story.run(&lies);
+    assert_ne!(lied_to.outcome, Outcome::Ok, "{lied_to:#?}");
+    let error = lied_to.folders[0].error.as_deref().unwrap_or_default();
+    assert!(error.contains("counts 1 messages but lists 2"), "{error}");
+    assert_eq!(story.run(&[]).totals.archived, 3);
+}
+
+/// Life 202238.
+#[test]
+fn l05_an_empty_message_under_the_uid_of_another_empty_one_has_its_own_date() {
+    let mut story = Story::on(Behaviour::modern());
+    let before = story.account.store.snapshot();
+    let arrives = |story: &Story, unix| {
+        let date = InternalDate::from_unix(unix, 0);
+        story.account.store.append(USER, "INBOX", &Flags::default(), &date, Vec::new()).unwrap();
+    };
+    arrives(&story, 1_772_445_700);
+    assert_eq!(story.run(&[]).totals.archived, 4);
+    story.is_put_back(&before);
+    arrives(&story, 1_772_445_800);
+    story.arrives(5, "and one more");
+    let ledger = story.run(&[]);
+    assert_eq!((ledger.outcome, ledger.totals.archived), (Outcome::Ok, 5), "{ledger:#?}");
 }
 
 #[test]
