@@ -32,6 +32,20 @@ fn daily_run(world: &World, random: &mut Random, mails: usize) {
     let _ = world.run_now();
 }
 
+/// A run that brings mail of nothing but hex digits.
+fn noise_run(world: &World, random: &mut Random, mails: usize) {
+    let mut judge = world.judge();
+    for number in 0..mails {
+        let mut mail = format!("Subject: noise {number}\r\nFrom: a@example.org\r\n\r\n").into_bytes();
+        for _ in 0..1_000 {
+            let digits: String = (0..5).map(|_| format!("{:014x}", random.below(usize::MAX >> 8))).collect();
+            mail.extend_from_slice(format!("{digits}\r\n").as_bytes());
+        }
+        judge.append("INBOX", &Flags::new(), &InternalDate::from_unix(1_795_000_000, 0), &mail);
+    }
+    let _ = world.run_now();
+}
+
 /// An archive that is worth it.
 fn lived() -> Option<(World, Random)> {
     let world = World::new()?;
@@ -72,6 +86,35 @@ fn d26_readers_beside_a_compaction_see_what_they_saw_and_the_archive_is_smaller_
     assert_eq!(world.json(&["compact"])["compactions"].as_array().map(Vec::len), Some(0));
     world.assert_archive_equals_server();
     assert_eq!(world.run_now()["totals"]["bytes_fetched"], 0);
+}
+
+#[test]
+fn d26_mail_of_nothing_but_noise_does_not_grow_and_is_not_tried_again() {
+    let Some(world) = World::new() else { return };
+    noise_run(&world, &mut Random::new(0xd26), 60);
+    let bytes = |done: &serde_json::Value| done["pack_bytes"].as_u64().expect("a number");
+    let before = bytes(&world.json(&["compact", "--dry-run"]));
+    let done = world.json(&["compact"]);
+    assert_eq!(done["compactions"], serde_json::json!([]), "{done}");
+    // The open pack was sealed for it, once and for all.
+    let sealed = bytes(&done);
+    assert!((before..before + 1_000).contains(&sealed), "{sealed} bytes instead of {before}");
+    assert_eq!(
+        (&done["left"][0]["reason"], &done["left"][0]["damaged"]),
+        (&"not_smaller".into(), &false.into())
+    );
+    let again = world.json(&["compact"]);
+    assert_eq!(
+        (&again["compactions"], &again["left"]),
+        (&serde_json::json!([]), &serde_json::json!([])),
+        "{again}"
+    );
+    assert_eq!((bytes(&again), &again["retired"]["packs"]), (sealed, &0.into()), "{again}");
+    world.run(0, &["rebuild"]);
+    let said = world.run(0, &["compact"]).stderr;
+    assert!(said.contains("left as it is: ") && said.contains("bytes instead of"), "{said}");
+    world.run(0, &["verify"]);
+    world.assert_archive_equals_server();
 }
 
 #[test]

@@ -53,7 +53,7 @@ mod writer;
 pub use account_lock::AccountLock;
 pub use archive::Archive;
 pub use compact::{
-    CompactOptions, CompactProgress, CompactReport, Compaction, LeftAlone, RetiredPacks,
+    CompactOptions, CompactProgress, CompactReport, Compaction, LeftAlone, LeftReason, RetiredPacks,
     Stage as CompactStage, compact, compact_at,
 };
 pub use damage::Damage;

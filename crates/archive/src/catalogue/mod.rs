@@ -1,6 +1,6 @@
 //! The catalogue: the journal replayed into SQLite, for fast answers.
 //!
-//! It holds nothing that the packs do not hold, and it is never asked when the two disagree. It notes
+//! It holds nothing that the packs do not hold (but what may be forgotten, [`tried`]), and it is never asked when the two disagree. It notes
 //! the last commit that it has applied in the same transaction in which it applies it; whatever is odd
 //! about it at open (another archive, another schema, a file that SQLite does not take, a commit that
 //! the packs do not know) means that it is made anew (D14).
@@ -18,6 +18,7 @@
 //! * [`wanted`]: what a folder held, to be given back.
 //! * [`damaged`]: what cannot be given back, and what damage is known.
 //! * [`retired`]: packs that were replaced by others.
+//! * [`tried`]: packs that a compaction does not make smaller.
 //! * [`compare`]: two catalogues, row for row.
 //!
 //! While a batch is open its records are applied in a transaction that is committed only after the
@@ -49,6 +50,7 @@ pub(crate) mod query;
 pub(crate) mod retired;
 pub(crate) mod schema;
 pub(crate) mod sizes;
+pub(crate) mod tried;
 pub(crate) mod wanted;
 
 /// How long a statement waits for another process before it gives up.

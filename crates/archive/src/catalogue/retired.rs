@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::apply::{put_block, sql};
+use super::tried;
 use crate::error::{Error, Result};
 use crate::ids::PackId;
 use crate::pack::replaces::Replaces;
@@ -84,6 +85,7 @@ pub(crate) fn take_place(
             pack.0,
             sql(replaces.length)
         ])?;
+        tried::forget(to, source.pack)?;
     }
     note(to, pack, replaces)
 }

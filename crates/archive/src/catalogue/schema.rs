@@ -6,7 +6,7 @@
 //! bytes of a hash where an index needs it and the whole hash stands elsewhere.
 
 /// Raised with every change to the tables or to what is written in them.
-pub(crate) const VERSION: i32 = 8;
+pub(crate) const VERSION: i32 = 9;
 
 /// Marks the file as ours for file(1) and for people ("RSTC").
 pub(crate) const APPLICATION_ID: i32 = 0x5253_5443;
@@ -61,6 +61,11 @@ CREATE TABLE packs (
 ) STRICT;
 -- Packs that were replaced, and by which one.
 CREATE TABLE retired (pack BLOB PRIMARY KEY, stand_in BLOB NOT NULL) STRICT, WITHOUT ROWID;
+-- Packs that became no smaller when they were compacted, in a group of so many bytes. Not compared: the packs
+-- do not say it.
+CREATE TABLE tried (
+    pack BLOB PRIMARY KEY, level INTEGER NOT NULL, bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE blocks (
     number INTEGER PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL, stream INTEGER NOT NULL,
     directory INTEGER NOT NULL, stored INTEGER NOT NULL, plain INTEGER NOT NULL  -- bytes of it and of the body

@@ -5,6 +5,13 @@
 //! least doubles by it; so over the years each byte is written as often as its pack can double, about eight
 //! times from a megabyte to the full size, and the packs stay few.
 //!
+//! What was compacted and became no smaller by it (mail that is nothing but noise: a high level even loses a
+//! little there) is left as it is, and counts as if it had been made into one pack with all that it was tried
+//! with: it is tried again only together with as much of something else. There is one rule for large packs and
+//! for groups of tiny ones: fewer bytes, or nothing. A merge saves the header, the commits and the journal
+//! frames of each pack, so tiny packs become fewer by being smaller, whatever their mail; where not even
+//! that makes up for the blocks, the packs are large, and therefore few.
+//!
 //! Only neighbours are put together: order is what the journal means.
 
 use std::ops::Range;
@@ -17,10 +24,18 @@ pub(crate) struct Stock {
     pub(crate) pack: PackId,
     /// Bytes that count.
     pub(crate) length: u64,
-    /// Whether it has never been compacted, or at a lower level than is wanted now.
-    pub(crate) is_rough: bool,
+    /// Bytes that were compacted together with it at the level that is wanted now, or in vain: its own, or
+    /// those of the group that became no smaller. 0: it is rough.
+    pub(crate) settled_bytes: u64,
     /// Whether it has to stay as it is.
     pub(crate) is_fixed: bool,
+}
+
+impl Stock {
+    /// Whether it has never been compacted, or at a lower level than is wanted now.
+    const fn is_rough(&self) -> bool {
+        self.settled_bytes == 0
+    }
 }
 
 /// What is aimed at.
@@ -50,19 +65,17 @@ pub(crate) fn choose(stocks: &[Stock], wish: Wish) -> Vec<Range<usize>> {
 
 /// With how many of its successors the first of these is best made into one: with as many as can be.
 fn best_from(stocks: &[Stock], wish: Wish) -> Option<usize> {
-    let (mut total, mut largest_kept, mut has_rough) = (0u64, 0u64, false);
+    let (mut total, mut most_settled, mut has_rough) = (0u64, 0u64, false);
     let mut best = None;
     for (at, stock) in stocks.iter().enumerate() {
         total = total.saturating_add(stock.length);
         if stock.is_fixed || at > 0 && total > wish.full_bytes {
             break;
         }
-        has_rough |= stock.is_rough;
-        if !stock.is_rough {
-            largest_kept = largest_kept.max(stock.length);
-        }
+        has_rough |= stock.is_rough();
+        most_settled = most_settled.max(stock.settled_bytes);
         let is_change = has_rough || at > 0;
-        if is_change && total >= wish.least_bytes && largest_kept.saturating_mul(2) <= total {
+        if is_change && total >= wish.least_bytes && most_settled.saturating_mul(2) <= total {
             best = Some(at + 1);
         }
     }
@@ -77,8 +90,8 @@ mod tests {
 
     const WISH: Wish = Wish { full_bytes: 256_000, least_bytes: 1_000 };
 
-    fn stock(length: u64, is_rough: bool) -> Stock {
-        Stock { pack: PackId([0; 8]), length, is_rough, is_fixed: false }
+    fn stock(length: u64, settled_bytes: u64) -> Stock {
+        Stock { pack: PackId([0; 8]), length, settled_bytes, is_fixed: false }
     }
 
     /// First and last of each group.
@@ -87,15 +100,15 @@ mod tests {
     }
 
     fn rough(length: u64) -> Stock {
-        stock(length, true)
+        stock(length, 0)
     }
 
     fn done(length: u64) -> Stock {
-        stock(length, false)
+        stock(length, length)
     }
 
-    /// Makes the groups: each shrinks to so many hundredths. Bytes that were written again although they had
-    /// been compacted before.
+    /// Makes the groups: each shrinks to so many hundredths, or is left as it is where it would not. Bytes that
+    /// were written again although they had been compacted or tried before.
     fn make(stocks: &mut Vec<Stock>, wish: Wish, percent: u64) -> u64 {
         let mut again = 0;
         loop {
@@ -106,9 +119,13 @@ mod tests {
             for group in groups.into_iter().rev() {
                 let members = &stocks[group.clone()];
                 again +=
-                    members.iter().filter(|stock| !stock.is_rough).map(|stock| stock.length).sum::<u64>();
+                    members.iter().filter(|stock| !stock.is_rough()).map(|stock| stock.length).sum::<u64>();
                 let total: u64 = members.iter().map(|stock| stock.length).sum();
-                stocks.splice(group, [done((total * percent / 100).max(1))]);
+                if percent < 100 {
+                    stocks.splice(group, [done((total * percent / 100).max(1))]);
+                } else {
+                    stocks[group].iter_mut().for_each(|stock| stock.settled_bytes = total);
+                }
             }
         }
     }
@@ -137,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn what_became_no_smaller_is_tried_again_only_with_as_much_of_something_else() {
+        let in_vain = |length| stock(length, 100_000);
+        assert_eq!(chosen(&[in_vain(60_000), in_vain(40_000)]), []);
+        assert_eq!(chosen(&[in_vain(60_000), in_vain(40_000), rough(20_000)]), [(2, 2)]);
+        assert_eq!(chosen(&[in_vain(60_000), in_vain(40_000), rough(100_000)]), [(0, 2)]);
+    }
+
+    #[test]
     fn a_pack_that_must_stay_parts_its_neighbours() {
         let fixed = Stock { is_fixed: true, ..rough(5_000) };
         assert_eq!(chosen(&[rough(5_000), fixed, rough(5_000)]), [(0, 0), (2, 2)]);
@@ -145,7 +170,7 @@ mod tests {
 
     fn any_stock() -> impl Strategy<Value = Stock> {
         (1u64..300_000, any::<bool>(), prop::bool::weighted(0.1)).prop_map(|(length, is_rough, is_fixed)| {
-            Stock { pack: PackId([0; 8]), length, is_rough, is_fixed }
+            Stock { is_fixed, ..stock(length, if is_rough { 0 } else { length }) }
         })
     }
 
@@ -162,7 +187,7 @@ mod tests {
                 let total: u64 = members.iter().map(|stock| stock.length).sum();
                 prop_assert!(members.iter().all(|stock| !stock.is_fixed));
                 prop_assert!(members.len() == 1 || total <= WISH.full_bytes);
-                prop_assert!(members.len() > 1 || members[0].is_rough);
+                prop_assert!(members.len() > 1 || members[0].is_rough());
                 prop_assert!(total >= WISH.least_bytes);
             }
         }
@@ -183,7 +208,7 @@ mod tests {
             let times = if percent == 100 { 9 } else { 14 };
             prop_assert!(again <= total * times, "{again} of {total}");
             let full = usize::try_from(total / (WISH.full_bytes / 4)).unwrap_or(usize::MAX);
-            prop_assert!(stocks.len() <= 2 * full + 12, "{} packs of {} bytes", stocks.len(), total);
+            prop_assert!(percent == 100 || stocks.len() <= 2 * full + 12, "{} packs of {} bytes", stocks.len(), total);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! 1. `choose`: which groups of packs are worth it.
 //! 2. `source`, `make`: a group is read strictly and written anew: the same records in the same order, the
 //!    same blobs under the same numbers, in full blocks, compressed with more patience.
+//!    Where that is not smaller, it goes again, and the group is remembered as tried.
 //! 3. `prove`: what was written is read back from the disk and compared with what it was made from.
 //! 4. `place`: it takes the place of its sources: one rename, then one transaction of the catalogue.
 //! 5. `retire`: the old packs stay for a time of grace, then they are removed.
@@ -135,12 +136,24 @@ pub struct Compaction {
 /// A pack that was to be compacted and was left as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftAlone {
-    /// Its file.
+    /// Its file; of a group that was to be made into one, the first.
     pub pack: String,
-    /// Why.
+    /// Why, in words.
     pub why: String,
-    /// Whether it is damaged.
-    pub is_damaged: bool,
+    /// Why, for those who act by it.
+    pub reason: LeftReason,
+}
+
+/// Why a pack is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftReason {
+    /// It is damaged.
+    Damaged,
+    /// Something about it is not known to this version, or is beyond its bounds.
+    NotUnderstood,
+    /// It would not have become smaller. It is not tried again at this level but together with as much of
+    /// something else.
+    NotSmaller,
 }
 
 /// What was done.
@@ -184,8 +197,15 @@ pub fn compact_at(
     watch: &mut Watch<'_>,
 ) -> Result<CompactReport> {
     let id = require_identity(place)?;
-    let mut work =
-        Work { place, id, surroundings, options, report: CompactReport::default(), left: HashSet::new() };
+    let mut work = Work {
+        place,
+        id,
+        surroundings,
+        options,
+        report: CompactReport::default(),
+        left: HashSet::new(),
+        tries: 0,
+    };
     if options.dry_run {
         work.rehearse()?;
         return Ok(work.report);
@@ -209,6 +229,8 @@ struct Work<'w> {
     report: CompactReport,
     /// Packs that could not be read as they should.
     left: HashSet<PackId>,
+    /// Groups that were made, or tried in vain.
+    tries: usize,
 }
 
 impl Work<'_> {
@@ -219,13 +241,13 @@ impl Work<'_> {
         }
         loop {
             let groups = self.plan(watch)?;
-            if groups.is_empty() || self.report.compactions.len() >= self.options.most_groups {
+            if groups.is_empty() || self.tries >= self.options.most_groups {
                 return Ok(());
             }
             let total = groups.iter().flatten().map(|file| 2 * file.length).sum();
             let mut so_far = CompactProgress { bytes_total: total, ..CompactProgress::default() };
             for group in groups {
-                if self.report.compactions.len() < self.options.most_groups {
+                if self.tries < self.options.most_groups {
                     self.one(&group, &mut so_far, watch)?;
                 }
             }
@@ -240,7 +262,7 @@ impl Work<'_> {
         for group in self.groups(&live, &files, true)?.groups {
             self.report.compactions.push(Compaction {
                 sources: group.iter().map(|file| file.name.to_string()).collect(),
-                bytes_before: group.iter().map(|file| file.length).sum(),
+                bytes_before: bytes_of(&group),
                 made: None,
             });
         }
@@ -256,8 +278,8 @@ impl Work<'_> {
             // Without what it would replace it might be taken for what there is.
             let why = "a compacted pack that was cut short or came too late; nothing is compacted or removed \
                        while it lies there: move it out of the folder";
-            let left =
-                |pack: &String| LeftAlone { pack: pack.clone(), why: why.to_owned(), is_damaged: false };
+            let reason = LeftReason::NotUnderstood;
+            let left = |pack: &String| LeftAlone { pack: pack.clone(), why: why.to_owned(), reason };
             self.report.left = all.void().iter().map(left).collect();
             self.take_stock(&all);
             return Ok(false);
@@ -301,9 +323,13 @@ impl Work<'_> {
             Workshop { place: self.place, id: self.id, surroundings: &*surroundings, options: self.options };
         let begun = so_far.bytes;
         let made = make_and_prove(&workshop, group, so_far, watch);
-        so_far.bytes = begun + group.iter().map(|file| 2 * file.length).sum::<u64>();
+        so_far.bytes = begun + 2 * bytes_of(group);
         let made = match made {
-            Ok(made) => made,
+            Ok(Attempt::Proven(made)) => made,
+            Ok(Attempt::InVain(made)) => {
+                make::discard(self.place, &made.file.name)?;
+                return self.leave_as_small(group, made.replaces.length, so_far, watch);
+            }
             Err(error) => {
                 make::discard_all(self.place)?;
                 return self.leave(group, error);
@@ -315,14 +341,42 @@ impl Work<'_> {
             make::discard(self.place, &made.file.name)?;
         }
         if placed? {
+            self.tries += 1;
             self.report.compactions.push(Compaction {
                 sources: group.iter().map(|file| file.name.to_string()).collect(),
-                bytes_before: group.iter().map(|file| file.length).sum(),
+                bytes_before: bytes_of(group),
                 made: Some((made.name, made.replaces.length)),
             });
         } else {
             self.left.extend(group.iter().map(|file| file.pack));
         }
+        Ok(())
+    }
+
+    /// A group that did not become smaller stays, and is not tried again at once.
+    fn leave_as_small(
+        &mut self,
+        group: &[PackFile],
+        bytes: u64,
+        so_far: &CompactProgress,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
+        let before = bytes_of(group);
+        let packs: Vec<PackId> = group.iter().map(|file| file.pack).collect();
+        let lock = self.lock(so_far, watch)?;
+        OwnerMark::leave(self.place, &*self.surroundings)?;
+        place::remember_tried(self.place, self.id, &packs, (before, self.options.level))?;
+        drop(lock);
+        self.tries += 1;
+        let with = match group.len() {
+            1 => String::new(),
+            several => format!(" with the {} packs behind it", several - 1),
+        };
+        self.report.left.push(LeftAlone {
+            pack: group.first().map(|file| file.name.to_string()).unwrap_or_default(),
+            why: format!("compacted{with} it would have {bytes} bytes instead of {before}"),
+            reason: LeftReason::NotSmaller,
+        });
         Ok(())
     }
 
@@ -345,7 +399,8 @@ impl Work<'_> {
         };
         let Some(file) = group.iter().find(|file| *file.name == *pack) else { return Err(error) };
         self.left.insert(file.pack);
-        self.report.left.push(LeftAlone { pack, why: error.to_string(), is_damaged: error.is_damage() });
+        let reason = if error.is_damage() { LeftReason::Damaged } else { LeftReason::NotUnderstood };
+        self.report.left.push(LeftAlone { pack, why: error.to_string(), reason });
         Ok(())
     }
 
@@ -353,7 +408,7 @@ impl Work<'_> {
     fn refuse_without_room(&self, group: &[PackFile]) -> Result<()> {
         let packs = self.place.packs();
         let free = self.place.disk.free_bytes(&packs).doing("ask for the free space of", &packs)?;
-        let needed = group.iter().map(|file| file.length).sum::<u64>();
+        let needed = bytes_of(group);
         if free < needed.saturating_add(self.options.reserve) {
             return Err(Error::NoRoom { needed, free, reserve: self.options.reserve });
         }
@@ -386,15 +441,30 @@ impl Work<'_> {
     }
 }
 
+fn bytes_of(group: &[PackFile]) -> u64 {
+    group.iter().map(|file| file.length).sum()
+}
+
+/// What came of a group.
+enum Attempt {
+    /// A pack that is smaller, and was read back.
+    Proven(Made),
+    /// One that is not smaller.
+    InVain(Made),
+}
+
 fn make_and_prove(
     workshop: &Workshop<'_>,
     group: &[PackFile],
     so_far: &mut CompactProgress,
     watch: &mut Watch<'_>,
-) -> Result<Made> {
+) -> Result<Attempt> {
     let sources = source::open(workshop.place, workshop.id, group)?;
     let blobs = source::blobs(&sources)?;
     let made = make::make(workshop, &sources, &blobs, so_far, watch)?;
+    if made.replaces.length >= bytes_of(group) {
+        return Ok(Attempt::InVain(made));
+    }
     prove::prove(workshop, &made, (&sources, blobs), so_far, watch)?;
-    Ok(made)
+    Ok(Attempt::Proven(made))
 }

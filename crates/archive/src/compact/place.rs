@@ -8,10 +8,10 @@
 use rusqlite::Connection;
 
 use super::source::block_directories;
-use crate::catalogue::{self, retired};
+use crate::catalogue::{self, retired, tried};
 use crate::error::{Context as _, Result};
 use crate::identity::Place;
-use crate::ids::ArchiveId;
+use crate::ids::{ArchiveId, PackId};
 use crate::open::{bring_up, mode_for};
 use crate::pack::files::{PackFile, PackFiles, open_pack};
 use crate::pack::reader::PackReader;
@@ -64,6 +64,20 @@ pub(super) fn put_in_place(
     let file = PackFile { name: name.into(), ..making.clone() };
     take_place(&opened.files, &opened.catalogue, &file, replaces)?;
     Ok(true)
+}
+
+/// Remembers that packs became no smaller. The caller holds the lock.
+pub(super) fn remember_tried(
+    place: &Place,
+    id: ArchiveId,
+    packs: &[PackId],
+    (bytes, level): (u64, i32),
+) -> Result<()> {
+    let opened = bring_up(place, id, mode_for(place)?, false)?;
+    opened.catalogue.execute_batch("BEGIN IMMEDIATE")?;
+    let noted = tried::note(&opened.catalogue, packs, bytes, level);
+    opened.catalogue.execute_batch(if noted.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    noted
 }
 
 /// Opens a file that is no pack yet.

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::Connection;
 
 use super::choose::{Stock, Wish, choose};
-use crate::catalogue::{damaged, query};
+use crate::catalogue::{damaged, query, tried};
 use crate::error::Result;
 use crate::ids::PackId;
 use crate::open::known_packs;
@@ -40,6 +40,7 @@ pub(super) struct Groups {
 pub(super) fn groups(known: &Connection, files: &PackFiles, search: &Search<'_>) -> Result<Groups> {
     let stay: HashSet<PackId> = damaged::known_damage(known)?.into_iter().map(|damage| damage.pack).collect();
     let compacted: HashSet<PackId> = known_packs(known)?.retired.into_values().collect();
+    let in_vain = tried::at_level(known, search.level)?;
     let counted = query::packs(known)?;
     let behind_missing: HashSet<PackId> =
         counted.windows(2).filter(|pair| files.find(pair[0].0).is_none()).map(|pair| pair[1].0).collect();
@@ -49,7 +50,7 @@ pub(super) fn groups(known: &Connection, files: &PackFiles, search: &Search<'_>)
     for (at, file) in all.iter().enumerate() {
         let pack = file.pack;
         if behind_missing.contains(&pack) {
-            stocks.push(Stock { pack, length: 0, is_rough: false, is_fixed: true });
+            stocks.push(Stock { pack, length: 0, settled_bytes: 0, is_fixed: true });
             found.push(None);
         }
         let length = lengths.get(&pack).copied().filter(|&length| length <= file.length);
@@ -57,10 +58,12 @@ pub(super) fn groups(known: &Connection, files: &PackFiles, search: &Search<'_>)
         // What stands in its place would have the same sequence, and another id to be ordered by.
         let is_alone = all.iter().filter(|other| other.sequence == file.sequence).count() == 1;
         let is_kept = stay.contains(&pack) || search.left.contains(&pack);
+        let is_done = compacted.contains(&pack) && level_of(files, file)? >= Some(search.level);
+        let own_bytes = length.filter(|_| is_done).unwrap_or(0);
         stocks.push(Stock {
             pack,
             length: length.unwrap_or(0),
-            is_rough: !(compacted.contains(&pack) && level_of(files, file)? >= Some(search.level)),
+            settled_bytes: own_bytes.max(in_vain.get(&pack).copied().unwrap_or(0)),
             is_fixed: length.is_none() || is_kept || !is_alone || is_open && !search.with_open,
         });
         found.push(length.map(|length| PackFile { length, ..file.clone() }));

@@ -313,7 +313,7 @@ fn d26_a_damaged_pack_is_left_as_it_is_and_told_and_the_others_go_on() {
     let before = readable(world.reader().view());
     let report = compact(&world, &OPTIONS);
     assert_eq!(report.left.len(), 1);
-    assert_eq!((&report.left[0].pack, report.left[0].is_damaged), (&name_of(&hurt), true));
+    assert_eq!((&report.left[0].pack, report.left[0].reason), (&name_of(&hurt), LeftReason::Damaged));
     assert_eq!((report.compactions.len(), report.packs), (2, 3));
     assert_eq!((world.disk.read(&hurt), readable(world.reader().view())), (bytes, before.clone()));
     repair_it(&world);
@@ -351,6 +351,74 @@ fn w07_what_was_lost_and_has_come_back_is_no_more_lost_behind_a_compaction() {
         let report = verify_at(&world.place, Depth::Full, None, &mut |_| {}).unwrap();
         assert_eq!((&report.damage, &report.catalogue), (&vec![], &CatalogueFinding::Ok));
     }
+}
+
+/// A run that brings so much mail of hex digits, of which no level makes less.
+fn noise(writer: &mut Writer, numbers: std::ops::Range<u32>) {
+    let run = begin(writer, "INBOX").unwrap();
+    for number in numbers {
+        let mut noise = [0; 1_500];
+        blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut noise);
+        let digits: String = noise.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = put(writer, format!("Subject: {number}\r\n\r\n{digits}\r\n").as_bytes()).unwrap();
+        writer.place(run.epoch, uid(number), placement(key, number)).unwrap();
+    }
+    writer.end_run(run.run, "ok", 2_000, "{}").unwrap();
+    writer.commit().unwrap();
+}
+
+fn reasons(report: &CompactReport) -> Vec<LeftReason> {
+    report.left.iter().map(|left| left.reason).collect()
+}
+
+#[test]
+fn d26_what_would_not_become_smaller_is_left_and_not_tried_again_until_as_much_has_come() {
+    let mut world = World::new();
+    world.options =
+        WriterOptions { pack_bytes: 30_000, block_bytes: OPTIONS.block_bytes, level: OPTIONS.level };
+    noise(&mut world.writer(), 1..30);
+    let (before, bytes) = (world.packs(), bytes_of(&world));
+    let report = compact(&world, &OPTIONS);
+    assert_eq!((report.compactions.len(), reasons(&report)), (0, vec![LeftReason::NotSmaller]), "{report:?}");
+    assert!(report.left[0].why.contains("bytes instead of"), "{}", report.left[0].why);
+    for again in [OPTIONS, CompactOptions { dry_run: true, ..OPTIONS }] {
+        let report = compact(&world, &again);
+        assert_eq!((report.compactions.len(), report.left.len()), (0, 0), "{report:?}");
+    }
+    assert_eq!((world.packs(), bytes_of(&world)), (before, bytes));
+    assert_whole(&world);
+    // A higher level is another matter, and so is a catalogue that was made anew.
+    assert_eq!(reasons(&compact(&world, &CompactOptions { level: 7, ..OPTIONS })), [LeftReason::NotSmaller]);
+    assert_eq!(
+        compact(&world, &OPTIONS).left,
+        [],
+        "what was tried at a higher level is not tried at a lower"
+    );
+    rebuild_at(&world.place).unwrap();
+    assert_eq!(reasons(&compact(&world, &OPTIONS)), [LeftReason::NotSmaller]);
+    // A little more is done by itself.
+    pull(&mut world.writer(), 101..110);
+    let report = compact(&world, &OPTIONS);
+    let of = |done: &Compaction| done.sources.len();
+    assert_eq!((report.compactions.iter().map(of).collect::<Vec<_>>(), report.left), (vec![1], vec![]));
+    assert_whole(&world);
+}
+
+#[test]
+fn d26_tiny_packs_become_one_whatever_their_mail_because_that_is_smaller() {
+    let mut world = World::new();
+    world.options =
+        WriterOptions { pack_bytes: 3_000, block_bytes: OPTIONS.block_bytes, level: OPTIONS.level };
+    let mut writer = world.writer();
+    (1..13).for_each(|number| noise(&mut writer, number..number + 1));
+    drop(writer);
+    let (packs, bytes) = (world.packs().len(), bytes_of(&world));
+    assert!(packs >= 6, "{packs}");
+    let report = compact(&world, &OPTIONS);
+    assert_eq!((report.packs, report.left.len()), (1, 0), "{report:?}");
+    let done = compact(&world, &OPTIONS);
+    assert!(done.pack_bytes < bytes as u64 && done.compactions.is_empty(), "{done:?}");
+    assert_whole(&world);
 }
 
 #[test]

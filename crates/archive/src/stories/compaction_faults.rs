@@ -84,7 +84,10 @@ fn d26_whichever_call_of_a_compaction_fails_nothing_is_harmed_and_the_next_one_c
             let what = format!("{call:?} {number} fails: {cause}, {faults:?}");
             disk.set_faults(faults);
             match compact_on(&disk, 2, &OPTIONS) {
-                Ok(report) => assert!(report.left.iter().all(|left| left.is_damaged), "{what}: {report:?}"),
+                Ok(report) => assert!(
+                    report.left.iter().all(|left| left.reason == LeftReason::Damaged),
+                    "{what}: {report:?}"
+                ),
                 Err(Error::Unproven { .. }) => {}
                 Err(error) => assert!(chain(&error).contains(cause), "{what}: {}", chain(&error)),
             }

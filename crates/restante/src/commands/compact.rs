@@ -5,7 +5,10 @@
 
 use std::ops::ControlFlow;
 
-use archive::{CompactOptions, CompactProgress, CompactReport, CompactStage, Compaction, RetiredPacks};
+use archive::{
+    CompactOptions, CompactProgress, CompactReport, CompactStage, Compaction, LeftAlone, LeftReason,
+    RetiredPacks,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Context;
@@ -81,9 +84,10 @@ const fn in_words(stage: CompactStage) -> &'static str {
 
 /// 3: broken off, or something was not understood. 4: a damaged pack was met.
 fn exit(report: &CompactReport) -> Exit {
-    if report.left.iter().any(|left| left.is_damaged) {
+    let is_left = |reason| report.left.iter().any(|left| left.reason == reason);
+    if is_left(LeftReason::Damaged) {
         Exit::Damaged
-    } else if report.is_broken_off || !report.left.is_empty() {
+    } else if report.is_broken_off || is_left(LeftReason::NotUnderstood) {
         Exit::Partial
     } else {
         Exit::Done
@@ -98,16 +102,16 @@ fn document(config: &Config, options: &CompactOptions, report: &CompactReport) -
             "pack": made.map(|(name, _)| name), "bytes": made.map(|(_, bytes)| bytes),
         })
     };
-    let left = report
-        .left
-        .iter()
-        .map(|left| serde_json::json!({ "pack": left.pack, "why": left.why, "damaged": left.is_damaged }));
+    let left = |left: &LeftAlone| {
+        let (reason, damaged) = (reason(left.reason), left.reason == LeftReason::Damaged);
+        serde_json::json!({ "pack": left.pack, "why": left.why, "reason": reason, "damaged": damaged })
+    };
     serde_json::json!({
         "archive": config.archive.path.display().to_string(),
         "dry_run": options.dry_run,
         "level": options.level,
         "compactions": report.compactions.iter().map(compaction).collect::<Vec<_>>(),
-        "left": left.collect::<Vec<_>>(),
+        "left": report.left.iter().map(left).collect::<Vec<_>>(),
         "removed": { "packs": report.removed.packs, "bytes": report.removed.bytes },
         "retired": {
             "packs": report.retired.packs, "bytes": report.retired.bytes,
@@ -118,13 +122,23 @@ fn document(config: &Config, options: &CompactOptions, report: &CompactReport) -
     })
 }
 
+const fn reason(reason: LeftReason) -> &'static str {
+    match reason {
+        LeftReason::Damaged => "damaged",
+        LeftReason::NotUnderstood => "not_understood",
+        LeftReason::NotSmaller => "not_smaller",
+    }
+}
+
 fn timestamp(unix_ms: i64) -> Option<String> {
     jiff::Timestamp::from_second(unix_ms.div_euclid(1000)).ok().map(|at| at.to_string())
 }
 
 fn write(context: &Context, dry_run: bool, report: &CompactReport) {
-    for left in &report.left {
-        context.screen.say(&format!("left as it is: {}: {}", left.pack, left.why));
+    for LeftAlone { pack, why, reason } in &report.left {
+        let line = format!("left as it is: {pack}: {why}");
+        // What is as small as it can be is no trouble.
+        if *reason == LeftReason::NotSmaller { context.say(&line) } else { context.screen.say(&line) }
     }
     for Compaction { sources, bytes_before, made } in &report.compactions {
         let (packs, before) = (count(sources.len() as u64), size(*bytes_before));
@@ -205,10 +219,13 @@ mod tests {
 
     #[test]
     fn damage_and_what_is_not_done_show_in_the_exit_status() {
-        let left = |is_damaged| archive::LeftAlone { pack: String::new(), why: String::new(), is_damaged };
+        let left = |reason| LeftAlone { pack: String::new(), why: String::new(), reason };
+        let [damaged, unknown, small] =
+            [LeftReason::Damaged, LeftReason::NotUnderstood, LeftReason::NotSmaller].map(left);
         assert_eq!(exit(&report()), Exit::Done);
         assert_eq!(exit(&CompactReport { is_broken_off: true, ..report() }), Exit::Partial);
-        assert_eq!(exit(&CompactReport { left: vec![left(false)], ..report() }), Exit::Partial);
-        assert_eq!(exit(&CompactReport { left: vec![left(false), left(true)], ..report() }), Exit::Damaged);
+        assert_eq!(exit(&CompactReport { left: vec![small.clone()], ..report() }), Exit::Done);
+        assert_eq!(exit(&CompactReport { left: vec![small, unknown.clone()], ..report() }), Exit::Partial);
+        assert_eq!(exit(&CompactReport { left: vec![unknown, damaged], ..report() }), Exit::Damaged);
     }
 }

@@ -15,7 +15,10 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use archive::{ArchiveId, CompactOptions, CompactProgress, CompactReport, CompactStage, Depth, VerifyReport};
+use archive::{
+    ArchiveId, CompactOptions, CompactProgress, CompactReport, CompactStage, Depth, LeftAlone, LeftReason,
+    VerifyReport,
+};
 use daemon::care::{Care, CarePlan, Next, Pack, pause};
 
 use super::super::compact;
@@ -323,8 +326,11 @@ fn tell_damage(report: &VerifyReport) {
 
 /// Says in the log what has become of which packs.
 fn tell_compacted(report: &CompactReport) {
-    for left in &report.left {
-        tracing::warn!(pack = left.pack, "left as it is: {}", left.why);
+    for LeftAlone { pack, why, reason } in &report.left {
+        match reason {
+            LeftReason::NotSmaller => tracing::info!(pack, "left as it is: {why}"),
+            LeftReason::Damaged | LeftReason::NotUnderstood => tracing::warn!(pack, "left as it is: {why}"),
+        }
     }
     for done in &report.compactions {
         let Some((pack, bytes)) = &done.made else { continue };
