@@ -154,6 +154,8 @@ pub enum LeftReason {
     /// It would not have become smaller. It is not tried again at this level but together with as much of
     /// something else.
     NotSmaller,
+    /// There was no room for another pack beside it, after others had been made.
+    NoRoom,
 }
 
 /// What was done.
@@ -178,8 +180,8 @@ pub struct CompactReport {
 /// Compacts an archive. Works beside a writer and beside readers.
 ///
 /// # Errors
-/// When there is no archive, another compaction is at work, it belongs to another user and this is root, or
-/// the disk refuses. Damage is no error: damaged packs are left as they are, and told. To be broken off is
+/// When there is no archive, another compaction is at work, it belongs to another user and this is root, there
+/// is no room for the first group, or the disk refuses. Damage is no error: damaged packs are left as they are, and told. To be broken off is
 /// none either.
 pub fn compact(dir: &Path, options: &CompactOptions, watch: &mut Watch<'_>) -> Result<CompactReport> {
     refuse_foreign_owner(dir)?;
@@ -317,7 +319,10 @@ impl Work<'_> {
 
     /// One group, from the look at its packs to the moment when another stands in their place.
     fn one(&mut self, group: &[PackFile], so_far: &mut CompactProgress, watch: &mut Watch<'_>) -> Result<()> {
-        self.refuse_without_room(group)?;
+        match self.refuse_without_room(group) {
+            Err(error) if self.has_done_something() => return self.leave_for_want_of_room(group, &error),
+            there_is => there_is?,
+        }
         let surroundings = Arc::clone(&self.surroundings);
         let workshop =
             Workshop { place: self.place, id: self.id, surroundings: &*surroundings, options: self.options };
@@ -332,6 +337,9 @@ impl Work<'_> {
             }
             Err(error) => {
                 make::discard_all(self.place)?;
+                if error.is_full() && self.has_done_something() {
+                    return self.leave_for_want_of_room(group, &error);
+                }
                 return self.leave(group, error);
             }
         };
@@ -401,6 +409,19 @@ impl Work<'_> {
         self.left.insert(file.pack);
         let reason = if error.is_damage() { LeftReason::Damaged } else { LeftReason::NotUnderstood };
         self.report.left.push(LeftAlone { pack, why: error.to_string(), reason });
+        Ok(())
+    }
+
+    /// Whether there is something to tell, should the disk be full now.
+    fn has_done_something(&self) -> bool {
+        self.tries > 0 || self.report.removed.packs > 0
+    }
+
+    /// The others may be smaller; and what was done is told.
+    fn leave_for_want_of_room(&mut self, group: &[PackFile], error: &Error) -> Result<()> {
+        self.left.extend(group.iter().map(|file| file.pack));
+        let pack = group.first().map(|file| file.name.to_string()).unwrap_or_default();
+        self.report.left.push(LeftAlone { pack, why: error.to_string(), reason: LeftReason::NoRoom });
         Ok(())
     }
 

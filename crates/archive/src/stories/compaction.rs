@@ -484,6 +484,28 @@ fn o08_without_room_beside_the_old_packs_nothing_is_begun() {
 }
 
 #[test]
+fn o08_when_the_room_is_used_up_in_the_middle_what_was_done_is_told_and_the_rest_waits() {
+    let world = daily_runs(12);
+    let options = CompactOptions { pack_bytes: 9_000, ..WITH_GRACE };
+    let groups = compact(&world, &CompactOptions { dry_run: true, ..options }).compactions;
+    assert!(groups.len() >= 3, "{groups:?}");
+    let most = groups.iter().map(|group| group.bytes_before).max().unwrap();
+    // Room for the first group, as it may be at its largest; what it takes is lacking for the next.
+    world.disk.set_faults(disk::simulated::Faults {
+        room: Some(usize::try_from(most).unwrap() + 1_000),
+        ..Default::default()
+    });
+    let report = compact(&world, &options);
+    world.disk.set_faults(Default::default());
+    assert!(!report.compactions.is_empty(), "{report:?}");
+    assert!(reasons(&report).contains(&LeftReason::NoRoom), "{report:?}");
+    assert_eq!(check_mails(world.reader().view()), 36);
+    let report = compact(&world, &options);
+    assert!(!report.compactions.is_empty() && report.left.is_empty(), "{report:?}");
+    assert_whole(&world);
+}
+
+#[test]
 fn p1_the_new_pack_has_the_place_of_the_last_one_that_it_replaces() {
     let world = daily_runs(6);
     let last = parse_file_name(&name_of(world.packs().last().unwrap())).unwrap().0;

@@ -82,12 +82,12 @@ const fn in_words(stage: CompactStage) -> &'static str {
     }
 }
 
-/// 3: broken off, or something was not understood. 4: a damaged pack was met.
+/// 3: broken off, something was not understood, or room was lacking for the rest. 4: a damaged pack was met.
 fn exit(report: &CompactReport) -> Exit {
     let is_left = |reason| report.left.iter().any(|left| left.reason == reason);
     if is_left(LeftReason::Damaged) {
         Exit::Damaged
-    } else if report.is_broken_off || is_left(LeftReason::NotUnderstood) {
+    } else if report.is_broken_off || is_left(LeftReason::NotUnderstood) || is_left(LeftReason::NoRoom) {
         Exit::Partial
     } else {
         Exit::Done
@@ -127,6 +127,7 @@ const fn reason(reason: LeftReason) -> &'static str {
         LeftReason::Damaged => "damaged",
         LeftReason::NotUnderstood => "not_understood",
         LeftReason::NotSmaller => "not_smaller",
+        LeftReason::NoRoom => "no_room",
     }
 }
 
@@ -222,6 +223,8 @@ mod tests {
         let left = |reason| LeftAlone { pack: String::new(), why: String::new(), reason };
         let [damaged, unknown, small] =
             [LeftReason::Damaged, LeftReason::NotUnderstood, LeftReason::NotSmaller].map(left);
+        let without_room = vec![left(LeftReason::NoRoom)];
+        assert_eq!(exit(&CompactReport { left: without_room, ..report() }), Exit::Partial);
         assert_eq!(exit(&report()), Exit::Done);
         assert_eq!(exit(&CompactReport { is_broken_off: true, ..report() }), Exit::Partial);
         assert_eq!(exit(&CompactReport { left: vec![small.clone()], ..report() }), Exit::Done);

@@ -328,7 +328,7 @@ fn tell_damage(report: &VerifyReport) {
 fn tell_compacted(report: &CompactReport) {
     for LeftAlone { pack, why, reason } in &report.left {
         match reason {
-            LeftReason::NotSmaller => tracing::info!(pack, "left as it is: {why}"),
+            LeftReason::NotSmaller | LeftReason::NoRoom => tracing::info!(pack, "left as it is: {why}"),
             LeftReason::Damaged | LeftReason::NotUnderstood => tracing::warn!(pack, "left as it is: {why}"),
         }
     }
