@@ -27,6 +27,10 @@ const COMMON_LINE_BYTES: usize = 41_040;
 const FIRST_BATCH_LINES: usize = 8;
 const MAX_BATCH_CHARS: usize = 32 << 10;
 
+/// Room for so many decoded bytes is asked for at once. What is asked for and not used is given back, but
+/// leaves a gap.
+const MOST_ROOM: usize = 1 << 20;
+
 /// Lines of base64 that follow one another.
 pub(super) struct Run {
     pub(super) shape: Shape,
@@ -147,7 +151,8 @@ impl Run {
     fn make_room(&mut self, lines: usize, at_most: usize) {
         let bytes = |lines: usize| lines * self.shape.line_bytes();
         if self.bytes.capacity() - self.bytes.len() < bytes(lines) {
-            let whole = bytes(at_most).min(cut_length(self.shape).saturating_sub(self.bytes.len()));
+            let whole =
+                bytes(at_most).min(MOST_ROOM).min(cut_length(self.shape).saturating_sub(self.bytes.len()));
             self.bytes.reserve(whole.max(bytes(lines)));
         }
     }

@@ -26,7 +26,7 @@ use super::pop3::pool::Pool;
 use crate::surroundings::Time;
 
 /// Octets of messages between the wire and the archive. A larger message waits until it is alone.
-const BUDGET_BYTES: u32 = 20 << 20;
+const BUDGET_BYTES: u32 = 12 << 20;
 const PERMIT_BYTES: u32 = 1 << 10;
 
 /// So much is handed to the archive's thread at once, if there is so much.
