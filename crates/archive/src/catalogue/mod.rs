@@ -1,9 +1,9 @@
 //! The catalogue: the journal replayed into SQLite, for fast answers.
 //!
-//! It holds nothing that the packs do not hold (but what may be forgotten, [`tried`]), and it is never asked when the two disagree. It notes
-//! the last commit that it has applied in the same transaction in which it applies it; whatever is odd
-//! about it at open (another archive, another schema, a file that SQLite does not take, a commit that
-//! the packs do not know) means that it is made anew (D14).
+//! It holds nothing that the packs do not hold (but what may be forgotten, [`tried`]), and it is never asked
+//! when the two disagree. It notes the last commit that it has applied in the same transaction in which it
+//! applies it; whatever is odd about it at open (another archive, another schema, a file that SQLite does not
+//! take, a commit that the packs do not know) means that it is made anew (D14).
 //!
 //! * [`schema`]: the tables.
 //! * [`sizes`]: what the blocks weigh.

@@ -40,7 +40,7 @@ const JOURNAL_LEVEL: i32 = 19;
 
 /// Blocks are compressed at this level as well, and kept so where that is smaller: a high level finds short
 /// matches also in what has none worth it, as in digits of hashes, and loses by them.
-const QUICK_LEVEL: i32 = 3;
+const QUICK_LEVEL: i32 = 2;
 
 /// Attachments that were stored as they are, and are at least as long as this, are not tried again.
 const HOPELESS_BYTES: u64 = 64 << 10;

@@ -180,9 +180,9 @@ pub struct CompactReport {
 /// Compacts an archive. Works beside a writer and beside readers.
 ///
 /// # Errors
-/// When there is no archive, another compaction is at work, it belongs to another user and this is root, there
-/// is no room for the first group, or the disk refuses. Damage is no error: damaged packs are left as they are, and told. To be broken off is
-/// none either.
+/// When there is no archive, another compaction is at work, it belongs to another user and this is root,
+/// there is no room for the first group, or the disk refuses. Damage is no error: damaged packs are left as
+/// they are, and told. To be broken off is none either.
 pub fn compact(dir: &Path, options: &CompactOptions, watch: &mut Watch<'_>) -> Result<CompactReport> {
     refuse_foreign_owner(dir)?;
     compact_at(&Place::real(dir), Arc::new(Machine), options, watch)

@@ -251,7 +251,6 @@ async fn one_folder(
         context.may_go_on(entry.bytes_fetched)?;
         folder.look_ahead(!line.cuts.any(), next);
         let session = line.connect(context).await?;
-        let delivered_before = folder.delivered;
         let error = tokio::select! {
             biased;
             result = folder::pull(context, session, &mut folder, entry) => match result {
@@ -261,7 +260,7 @@ async fn one_folder(
             () = context.stop.wait() => RunError::Stopped,
         };
         let RunError::Remote(error) = error else { return Err(error) };
-        if folder.delivered > delivered_before {
+        if folder.has_progressed() {
             line.cuts.forgive();
         }
         if error.kind() == Kind::Refused {

@@ -65,8 +65,11 @@ pub(super) struct FolderState<'a> {
     left_unread: UidSet,
     /// The message that is on its way: if the connection is cut now, it may be the reason.
     on_its_way: Option<Uid>,
-    /// Messages gained so far.
+    /// Messages gained so far in the present epoch.
     pub(super) delivered: u64,
+    /// The most that were gained in any, when a connection was cut.
+    most_delivered: u64,
+    epoch: Option<EpochId>,
     opened_before: bool,
 }
 
@@ -93,7 +96,24 @@ impl<'a> FolderState<'a> {
             left_unread: UidSet::new(),
             on_its_way: None,
             delivered: 0,
+            most_delivered: 0,
+            epoch: None,
             opened_before: false,
+        }
+    }
+
+    /// Whether more has been gained than ever before in this run. A server that says another UIDVALIDITY, or
+    /// none, each time has all recognised anew each time: where that is cut off at the same place for ever, it
+    /// is no progress.
+    pub(super) fn has_progressed(&mut self) -> bool {
+        let is_more = self.delivered > self.most_delivered;
+        self.most_delivered = self.most_delivered.max(self.delivered);
+        is_more
+    }
+
+    fn enter(&mut self, epoch: EpochId) {
+        if self.epoch.replace(epoch) != Some(epoch) {
+            self.delivered = 0;
         }
     }
 
@@ -149,6 +169,7 @@ pub(super) async fn pull(
     }
     folder.opened_before = true;
     let mut held = open_epoch(context, folder.mailbox, &opened).await?;
+    folder.enter(held.epoch);
 
     let resynced = opened.resynced
         && since.is_some_and(|since| Some(since.validity) == opened.uid_validity)

@@ -246,3 +246,19 @@ fn l05_a_server_that_was_put_back_unseen_is_found_out_by_the_bytes_of_what_retur
         );
     }
 }
+
+#[test]
+fn n03_a_line_cut_at_the_same_octet_each_time_is_given_up_also_where_all_is_recognised_anew() {
+    for at in (600..2_500).step_by(7) {
+        let mut story = Story::on(Behaviour::modern());
+        assert_eq!(story.run(&[]).outcome, Outcome::Ok);
+        let faults = [
+            Fault::new(Trigger::Always, Effect::Validity(None)),
+            Fault::new(Trigger::Sent(at), Effect::Disconnect),
+        ];
+        // The world ends a run that connects hundreds of times by a panic, and `run` tells of it.
+        story.run(&faults);
+        let healed = story.run(&[]);
+        assert_eq!((healed.outcome, healed.totals.archived), (Outcome::Ok, 3), "cut at {at}: {healed:#?}");
+    }
+}
