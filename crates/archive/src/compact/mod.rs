@@ -376,6 +376,8 @@ impl Work<'_> {
         place::remember_tried(self.place, self.id, &packs, (before, self.options.level))?;
         drop(lock);
         self.tries += 1;
+        // Also where there is no catalogue's file that remembers it.
+        self.left.extend(packs);
         let with = match group.len() {
             1 => String::new(),
             several => format!(" with the {} packs behind it", several - 1),
