@@ -64,8 +64,8 @@ pub struct WriterOptions {
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        // 2 MiB at level 2 are as small as 1 MiB at level 3, and made a third faster.
-        Self { pack_bytes: 256 << 20, block_bytes: 2 << 20, level: 2 }
+        // Level 2 would be a third faster, and an archive of much text 1 % larger.
+        Self { pack_bytes: 256 << 20, block_bytes: 2 << 20, level: 3 }
     }
 }
 

@@ -370,6 +370,8 @@ impl PackWriter {
         }
         let open = self.open.as_mut().expect("one was just begun if there was none");
         if open.file.length().doing("measure", &open.path)? != open.end {
+            // What a failed sync has lost, no other writer has taken.
+            open.ahead.finish(open.end).doing("sync", &open.path)?;
             return Err(self.owner.changed());
         }
         let offset = open.end;
