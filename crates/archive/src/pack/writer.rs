@@ -39,15 +39,15 @@ const TRIAL_LEVEL: i32 = -1;
 /// many. Measured on mixed real mail, with 0.1 % more bytes, it takes half the time.
 const PROMISING_SHARE: usize = 32;
 
-/// zstd level of journal frames: they are few and small, and read more often than written.
-const JOURNAL_LEVEL: i32 = 9;
-
-/// Before that, a sample of the block: so many bytes out of each [`SAMPLE_EVERY`]. Where it would be stored as
-/// it is, so is the block.
+/// Before the trial a sample of the block is compressed: so many bytes out of each [`SAMPLE_EVERY`]. Where that
+/// is no smaller, the block is stored as it is.
 const SAMPLE_BYTES: usize = 16 << 10;
 
 /// See [`SAMPLE_BYTES`].
 const SAMPLE_EVERY: usize = 128 << 10;
+
+/// zstd level of journal frames: they are few and small, and read more often than written.
+const JOURNAL_LEVEL: i32 = 9;
 
 /// How packs are written.
 #[derive(Clone, Copy, Debug)]
