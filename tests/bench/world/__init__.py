@@ -6,6 +6,6 @@ be, and `measure` tells what something took.
 """
 from .dovecot import Dovecot
 from .imap import Client
-from .mailbox import FOLDERS, make_mailbox, take_mailbox
+from .mailbox import FOLDERS, make_mailbox, take_mailbox, unlike
 from .measure import Used, measured, processor_time, report, run, say, size_of, timed
 from .restante import Restante
