@@ -19,9 +19,9 @@ use crate::catalogue::query::{self, MessageRow};
 use crate::damage::Damage;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MessageNumber};
+use crate::join::read_row;
 use crate::pack::files::PackFiles;
 use crate::verify::{VerifyProgress, Watch, going_on};
-use crate::view::read_row;
 
 /// Messages and blocks taken from the catalogue at a time.
 const PAGE: u32 = 1024;

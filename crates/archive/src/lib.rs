@@ -11,7 +11,7 @@
 //! * [`verify`] proves that all is there, [`rebuild`] makes the catalogue from the packs alone, [`repair`]
 //!   saves what damage has left and records what it has taken, [`compact`] makes old packs into smaller ones.
 //!
-//! From the outside in: `writer`, `archive`, `view`; `replay` and `open` between packs and catalogue;
+//! From the outside in: `writer`, `archive`, `view`; `join`, a message from its blobs; `replay` and `open` between packs and catalogue;
 //! `catalogue`; `blocks`, `block`, `journal`; `pack`, `frame`; `disk`, the one door to the file system.
 //!
 //! Invariant: the packs are the truth. Nothing is ever decided by the catalogue that the packs do not
@@ -34,6 +34,7 @@ mod hits;
 mod identity;
 mod ids;
 pub mod info;
+mod join;
 mod journal;
 mod lock;
 mod open;

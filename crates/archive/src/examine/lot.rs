@@ -17,9 +17,9 @@ use crate::blocks::{BlobAt, BlobBytes, Inspected, OpenBlock, Shelves, inspect_bl
 use crate::catalogue::query::MessageRow;
 use crate::error::{Error, Result};
 use crate::ids::MessageNumber;
+use crate::join::{join_in_memory, recipe_of};
 use crate::pack::reader::{PackReader, decoder};
 use crate::parallel;
-use crate::view::{join_in_memory, recipe_of};
 
 /// A larger message is not put together in memory, nor are all its blocks open at a time.
 const LARGE_BYTES: u64 = LOT_BYTES / 2;

@@ -14,8 +14,8 @@ use crate::catalogue::{damaged, query};
 use crate::error::{Error, Result};
 use crate::frame::limit;
 use crate::ids::{BlobNumber, MessageNumber};
+use crate::join::find_blob;
 use crate::journal::record::{MessageRecord, Record};
-use crate::view::find_blob;
 
 /// Lost blobs that have come back are put into blocks when they have so many bytes.
 const AGAIN_BYTES: usize = 8 << 20;
