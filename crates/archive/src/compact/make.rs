@@ -28,15 +28,12 @@ use crate::pack::files::{Header, MAKING_SUFFIX, PackFile};
 use crate::pack::header::{PACK_HEADER_BYTES, PackHeader, file_name};
 use crate::pack::reader::decoder;
 use crate::pack::replaces::{MOST_RETIRED, Replaces};
-use crate::pack::writer::{compress_block, write_frame};
+use crate::pack::writer::{JOURNAL_LEVEL, compress_block, write_frame};
 use crate::surroundings::Surroundings;
 use crate::verify::going_on;
 
 /// A journal frame is closed when it has this many bytes before compression.
 const JOURNAL_FRAME_BYTES: usize = 4 << 20;
-
-/// zstd level of journal frames, which are few.
-const JOURNAL_LEVEL: i32 = 19;
 
 /// Blocks are compressed at this level as well, and kept so where that is smaller: a high level finds short
 /// matches also in what has none worth it, as in digits of hashes, and loses by them.
@@ -101,7 +98,7 @@ pub(super) fn make(
     if blobs.values().any(is_before) {
         output.blocks(sources, blobs, (true, options), so_far, watch)?;
     }
-    output.journal(sources)?;
+    output.journal(sources, options.level.max(JOURNAL_LEVEL))?;
     output.blocks(sources, blobs, (false, options), so_far, watch)?;
     replaces.length = output.end + END_BYTES;
     let fields = CommitFields {
@@ -150,8 +147,8 @@ impl Output {
     }
 
     /// The records, said again in as few frames as can be.
-    fn journal(&mut self, sources: &[Source]) -> Result<()> {
-        let mut compressor = compressor(JOURNAL_LEVEL)?;
+    fn journal(&mut self, sources: &[Source], level: i32) -> Result<()> {
+        let mut compressor = compressor(level)?;
         let (mut records, mut encoder) = (Records::of(sources), Encoder::default());
         while let Some(record) = records.next()? {
             encoder.add(&record).map_err(|length| Error::TooLarge {

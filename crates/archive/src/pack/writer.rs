@@ -47,7 +47,7 @@ const SAMPLE_BYTES: usize = 16 << 10;
 const SAMPLE_EVERY: usize = 128 << 10;
 
 /// zstd level of journal frames: they are few and small, and read more often than written.
-const JOURNAL_LEVEL: i32 = 9;
+pub(crate) const JOURNAL_LEVEL: i32 = 9;
 
 /// How packs are written.
 #[derive(Clone, Copy, Debug)]

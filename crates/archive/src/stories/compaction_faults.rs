@@ -32,7 +32,9 @@ fn finish(disk: &SimulatedDisk, held: u32, what: &str) {
     for seed in [77, 78] {
         let done = compact_on(disk, seed, &OPTIONS);
         let report = done.unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
-        assert_eq!(report.left, [], "{what}");
+        // A pack of two mails has little to gain.
+        let is_well = |left: &LeftAlone| left.reason == LeftReason::NotSmaller;
+        assert!(report.left.iter().all(is_well), "{what}: {:?}", report.left);
     }
     assert!(disk.paths().iter().all(|path| path.extension().is_none_or(|end| end != "new")), "{what}");
     assert_eq!(readable(Archive::open_at(in_memory(disk)).unwrap().view()), up_to(held), "{what}");
