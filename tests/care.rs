@@ -5,9 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use restante_tests::{PATIENCE, ScriptedWorld};
+use message::Flags;
+use restante_tests::{PATIENCE, ScriptedWorld, date, quoting_mail};
 use serde_json::Value;
 use server::Behaviour;
+use server::sample::Random;
 
 const USER: &str = "anna";
 /// All packs are due at once, and after that there is no look in this year.
@@ -126,6 +128,50 @@ fn o13_a_long_reading_holds_up_neither_heartbeat_nor_stop_and_goes_on_with_the_n
     let status = wait_for(&world, "read", is_told);
     assert_eq!(status["care"]["last_look"], looked["care"]["last_look"], "the look was not made again");
     daemon.end();
+}
+
+/// Mail of ten daily runs, of which a compaction makes less.
+fn lived(sections: &str) -> ScriptedWorld {
+    let world = ScriptedWorld::new(&[USER], Behaviour::modern());
+    world.configure(sections, &[USER], "schedule = \"0 0 1 1 *\"\n");
+    let mut random = Random::new(0xca5e);
+    for run in 0..10 {
+        for number in 0..10 {
+            let mail = quoting_mail(number, &mut random);
+            let added = world.store.append(USER, "INBOX", &Flags::new(), &date(run * 10 + number), mail);
+            added.expect("the user is there");
+        }
+        world.program.run(["--run-now"]).expect_code(0);
+    }
+    world
+}
+
+#[test]
+fn behind_its_look_the_daemon_compacts_what_runs_have_left() {
+    let world = lived(&format!("[care]\n{AT_ONCE}"));
+    let listed = |world: &ScriptedWorld| world.program.run(["--json", "list", USER, "INBOX"]).json();
+    let (old, before) = (packs(&world), listed(&world));
+    let daemon = world.start();
+    // What was made is read, and what was replaced is not.
+    wait_for(&world, "compacted and read", |status| all_is_read(status) && packs(&world).len() > old.len());
+    let log = daemon.end();
+    assert!(log.contains("compacted: 1 packs with") && log.contains("are now one with"), "{log}");
+    assert_eq!(listed(&world), before);
+    let verified = world.program.run(["--json", "verify"]).json();
+    assert_eq!((&verified["whole"], &verified["retired"]["packs"]), (&true.into(), &old.len().into()));
+    let again = world.program.run(["--json", "compact", "--dry-run"]).json();
+    assert_eq!(again["compactions"], serde_json::json!([]), "there is nothing left to do: {again}");
+    world.program.run(["--run-now"]).expect_code(0);
+}
+
+#[test]
+fn a_daemon_that_shall_not_compact_leaves_the_packs_as_they_are() {
+    let world = lived(&format!("compact = false\n[care]\n{AT_ONCE}"));
+    let before = packs(&world);
+    let daemon = world.start();
+    wait_for(&world, "read", all_is_read);
+    let log = daemon.end();
+    assert_eq!((packs(&world), log.contains("compacted")), (before, false), "{log}");
 }
 
 #[test]

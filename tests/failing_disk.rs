@@ -7,8 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use restante_tests::{ACCOUNT, World, append};
+use message::Flags;
+use restante_tests::{ACCOUNT, World, append, date, noisy_mail};
 use rustix::io::Errno;
+use server::sample::Random;
 use testkit::{Call, Fault, FaultyDisk, Output};
 
 /// Messages that are in the archive before anything fails.
@@ -36,6 +38,16 @@ impl Patient {
 
     fn arrive(&mut self, count: u32) {
         append(&mut self.world.judge(), "INBOX", self.next_message..self.next_message + count);
+        self.next_message += count;
+    }
+
+    /// So many messages with 6 MB each that does not shrink.
+    fn arrive_large(&mut self, count: u32) {
+        let mut judge = self.world.judge();
+        for number in self.next_message..self.next_message + count {
+            let mail = noisy_mail(number, 6_000_000, &mut Random::new(u64::from(number)));
+            judge.append("INBOX", &Flags::new(), &date(number), &mail);
+        }
         self.next_message += count;
     }
 
@@ -105,6 +117,12 @@ fn d06_d07_d08_a_failing_pack_ends_the_run_with_the_cause_and_the_next_one_compl
     for (fault, cause) in table {
         let output = patient.run_with(fault.on("archive/packs/"));
         assert_failed(&output, &["packs/", cause]);
+    }
+    // Every 8 MiB the pack is synced while the run goes on, beside the sync that ends it.
+    for nth in [1, 2] {
+        patient.arrive_large(3);
+        let fault = Fault::error(Errno::IO, &[Call::Sync]).on("archive/packs/").from_nth(nth).once();
+        assert_failed(&patient.run_with(fault), &["packs/", io]);
     }
     // The folder's own sync is not below it.
     let output = patient.run_with(Fault::error(Errno::IO, &[Call::SyncFolder]).on("archive/packs").once());

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use message::{Flags, InternalDate};
+use server::sample::Random;
 use testkit::Imap;
 
 /// A message that is different for each number: every third is multipart with an attachment, and
@@ -51,6 +52,41 @@ pub fn mail(number: u32) -> Vec<u8> {
          Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}--b--\r\n"
     );
     text.into_bytes()
+}
+
+/// A message of 40 KB, half words and half what hardly shrinks. Half of its lines stand in each message of this
+/// number, as what is quoted does, whatever `random` gives: a pull cannot know it of the runs before, a compaction
+/// sees it. (Not the beginnings: by these mail is recognised.)
+#[must_use]
+pub fn quoting_mail(number: u32, random: &mut Random) -> Vec<u8> {
+    const WORDS: [&str; 12] = [
+        "invoice", "meeting", "tomorrow", "regards", "attached", "please", "project", "because", "Tuesday",
+        "question", "answer", "between",
+    ];
+    let mut mail = format!("Subject: mail {number}\r\nFrom: a@example.org\r\n\r\n");
+    let mut quoted = Random::new(u64::from(number));
+    for line in 0..700 {
+        let random = if line % 20 >= 10 { &mut quoted } else { &mut *random };
+        let digits: Vec<String> = (0..3).map(|_| format!("{:x}", random.below(usize::MAX >> 8))).collect();
+        let words: Vec<&str> = (0..6).map(|_| WORDS[random.below(WORDS.len())]).collect();
+        let _ = write!(mail, "{} {}\r\n", words.join(" "), digits.join(" "));
+    }
+    mail.into_bytes()
+}
+
+/// A message with an attachment of so many octets that nothing makes smaller.
+#[must_use]
+pub fn noisy_mail(number: u32, octets: usize, random: &mut Random) -> Vec<u8> {
+    let mut mail = format!(
+        "Subject: noise {number}\r\nFrom: a@example.org\r\nContent-Type: application/octet-stream\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n"
+    );
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for _ in 0..octets / 57 {
+        mail.extend((0..76).map(|_| char::from(alphabet[random.below(alphabet.len())])));
+        mail.push_str("\r\n");
+    }
+    mail.into_bytes()
 }
 
 /// The received date of [`mail`]: a second apart for each number.

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use testkit::{Dovecot, Fetched, Imap, Mail, Options, Output, Restante};
 
 pub use content::{Content, Kept};
-pub use sample::{append, corpus, date, mail};
+pub use sample::{append, corpus, date, mail, noisy_mail, quoting_mail};
 pub use scripted::ScriptedWorld;
 pub use supervised::{Daemon, PATIENCE};
 

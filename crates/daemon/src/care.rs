@@ -135,8 +135,9 @@ impl Care {
         };
     }
 
-    /// Knows these packs and no others.
-    fn take_stock(&mut self, packs: &[Pack], now: i64) {
+    /// The archive has these packs and no others: a compaction may have put one in the place of others. What
+    /// is new waits for its turn from this moment on.
+    pub fn take_stock(&mut self, packs: &[Pack], now: i64) {
         let mut known = std::mem::take(&mut self.packs);
         for pack in packs {
             let new = || Reading { since: now, was_read: false, is_damaged: false, bytes: 0 };
@@ -241,6 +242,18 @@ mod tests {
         let at = Schedule::parse("30 3 * * *", Some("UTC")).unwrap();
         let all_within = (days > 0).then(|| Duration::from_secs(days * 86_400));
         CarePlan { at, all_within, window: None }
+    }
+
+    #[test]
+    fn what_a_compaction_has_replaced_is_not_read_any_more_and_what_it_has_made_is() {
+        let pack = |name: &str| Pack { name: name.to_owned(), bytes: MB };
+        let (plan, mut care) = (plan(1), Care::default());
+        care.looked(&plan, &[pack("old"), pack("other")], false, NOON);
+        care.read("other", false, NOON);
+        assert_eq!(care.next(&plan, NOON), Next::Read("old".to_owned()));
+        care.take_stock(&[pack("new"), pack("other")], NOON + 1);
+        assert_eq!(care.next(&plan, NOON + 1), Next::Read("new".to_owned()));
+        assert_eq!((care.readings().read, care.readings().unread), (1, 1), "what was read stays read");
     }
 
     /// An archive that is looked after, and how it went.

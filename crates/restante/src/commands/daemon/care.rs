@@ -200,6 +200,7 @@ impl Caretaker {
         tidy(house, config);
         if config.archive.compact && !found_damage {
             self.compact(config, ward)?;
+            ward.take_stock()?;
         }
         Ok(())
     }
@@ -238,7 +239,13 @@ impl Caretaker {
     fn read(&self, house: &House, ward: &Ward<'_>, pack: &str) -> Result<(), Undone> {
         let depth = Depth::Pack(pack.parse()?);
         let report = match self.verify(ward, depth) {
-            Err(Undone::Failed(why)) => return Err(Undone::Failed(format!("pack {pack}: {why}"))),
+            Err(Undone::Failed(why)) => {
+                if ward.take_stock()?.iter().any(|there| there.name == pack) {
+                    return Err(Undone::Failed(format!("pack {pack}: {why}")));
+                }
+                // Somebody has compacted the archive since the look.
+                return Ok(());
+            }
             done => done?,
         };
         let (is_damaged, at) = (!is_whole(&report), now());
@@ -271,6 +278,13 @@ struct Ward<'w> {
 }
 
 impl Ward<'_> {
+    /// Notes which packs there are now.
+    fn take_stock(&self) -> Result<Vec<Pack>, Undone> {
+        let packs = packs(self.path)?;
+        self.memory.change_care(self.path, self.id, |care| care.take_stock(&packs, now()))?;
+        Ok(packs)
+    }
+
     /// Tells how the archive is, by all that is known of it: what a reading has found is not forgotten
     /// because a look does not see it.
     fn tell(
