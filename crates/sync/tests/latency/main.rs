@@ -4,5 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod line;
+#[path = "../common/paused.rs"]
+mod paused;
 mod runs;
 mod world;

@@ -1,21 +1,17 @@
 //! One account behind a long line, and its archive.
 
-use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use archive::{Writer, WriterOptions};
 use message::{Flags, InternalDate};
-use remote::{Credentials, Endpoint, Security};
 use restante_sync::{
-    Chance, Clock, FolderFilter, Job, Ledger, Outcome, Protocol, PullLimits, Stop, Surroundings, Time,
-    pull_in,
+    Chance, Clock, Ledger, Outcome, Protocol, PullLimits, Stop, Surroundings, Time, pull_in,
 };
 use server::{Behaviour, Host, Store};
 
 use crate::line::LongLine;
-
-const USER: &str = "anna";
+use crate::paused::{USER, job, runtime};
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -71,12 +67,12 @@ impl World {
             clock: &self.clock,
             network: &line,
             dice: &Chance,
-            time: Time::Paused(paused_runtime),
+            time: Time::Paused(runtime),
             progress: &(),
             stop: &Stop::default(),
         };
         let mut writer = Writer::open(&self.archive.path().join("a"), WriterOptions::default()).unwrap();
-        let ledger = pull_in(surroundings, &mut writer, &self.job());
+        let ledger = pull_in(surroundings, &mut writer, &job("a", Protocol::Imap, &self.limits));
         assert_eq!(ledger.outcome, Outcome::Ok, "{ledger:#?}");
         let counts = line.host.counts();
         let cost = Cost {
@@ -86,27 +82,6 @@ impl World {
         };
         (ledger, cost)
     }
-
-    fn job(&self) -> Job {
-        Job {
-            account: "a".into(),
-            protocol: Protocol::Imap,
-            endpoint: Endpoint {
-                host: "localhost".into(),
-                port: 143,
-                security: Security::Plain,
-                extra_authorities: Vec::new(),
-                extra_authorities_from: String::new(),
-            },
-            credentials: Credentials { user: USER.into(), password: "pass".to_owned().into() },
-            filter: FolderFilter::new(&[], &[]).unwrap(),
-            limits: self.limits.clone(),
-        }
-    }
-}
-
-fn paused_runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
 }
 
 /// An afternoon on which no folder falls due to be looked at in full; an hour passes with each run.

@@ -7,7 +7,8 @@ use server::{MailboxInfo, Snapshot, Store, StoredMessage};
 
 use crate::dice::Dice;
 use crate::mail::{Post, encrypted};
-use crate::model::{Model, USER};
+use crate::model::Model;
+use crate::paused::USER;
 
 const NAMES: [&str; 7] = ["Archive", "Sent", "Lists/a", "Lists/b", "Entwürfe", "Junk", "Old & odd"];
 const FLAGS: [&str; 6] = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "$Forwarded", "work"];

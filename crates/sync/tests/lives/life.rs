@@ -7,7 +7,7 @@
 use std::sync::Mutex;
 
 use archive::Archive;
-use archive::disk::simulated::{Call, Chances, Faults as DiskFaults};
+use archive::disk::simulated::{Call, Faults as DiskFaults};
 use restante_sync::{Ledger, Outcome, Progress};
 use server::{Behaviour, Host};
 
@@ -17,23 +17,8 @@ use crate::events::Account;
 use crate::faults::{Script, disk_faults};
 use crate::invariants::{self, Broken, Finished, Witness};
 use crate::model::Model;
+use crate::weather::{MOST_COMMANDS, MOST_RUNS_AT_THE_END, Weather, power_is_cut};
 use crate::world::{Pulled, World};
-
-/// A message that failed in so many runs as a life has is tried again in at most so many more.
-const MOST_RUNS_AT_THE_END: usize = 150;
-/// Commands in one run; more, and the engine is going round in circles.
-const MOST_COMMANDS: u64 = 20_000;
-
-/// How a run goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
-    Fair,
-    BadLine,
-    BadDisk,
-    PowerCut,
-    /// A bad line, and a power cut in the end.
-    Storm,
-}
 
 const WEATHER: [(usize, Weather); 5] = [
     (30, Weather::Fair),
@@ -97,8 +82,7 @@ impl Life {
     }
 
     fn run_in(&mut self, weather: Weather) -> Result<(), Broken> {
-        let bad_line = matches!(weather, Weather::BadLine | Weather::Storm);
-        let script = match bad_line {
+        let script = match weather.is_bad_on_the_line() {
             true => Script::draw(&mut self.dice, &self.account, &mut self.model),
             false => Script::default(),
         };
@@ -110,7 +94,7 @@ impl Life {
             self.world.disk_lied |= faults.failure.is_some_and(|failure| failure.call == Some(Call::Sync));
             self.world.disk.set_faults(faults);
         }
-        let cuts_power = matches!(weather, Weather::PowerCut | Weather::Storm);
+        let cuts_power = weather.cuts_power();
         if cuts_power {
             // What was synced is durable, the record begins anew.
             self.world.disk = self.world.disk.copy();
@@ -173,13 +157,8 @@ impl Life {
 
     /// The disk is left in one of the states in which a power cut may leave it.
     fn power_is_cut(&mut self) {
-        let operations = self.world.disk.operations();
-        let at = if self.dice.permille(150) { operations } else { self.dice.below(operations + 1) };
-        let sector = *self.dice.pick(&[512, 4096]).unwrap();
-        let mut chances = Chances::seeded(self.dice.number());
-        let left =
-            self.world.disk.after_crash(at, sector, &mut |possibilities| chances.choose(possibilities));
-        self.story.push(format!("the power is cut before operation {at} of {operations}"));
+        let (left, told) = power_is_cut(&self.world.disk, &mut self.dice, &[512, 4096]);
+        self.story.push(told);
         self.world.disk = left;
     }
 

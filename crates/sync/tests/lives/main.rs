@@ -11,7 +11,7 @@
 //! * `events`, `mail`: what happens to the mail; `faults`: what goes wrong.
 //! * `model`: what an observer beside the server knows. `invariants`: what must be true after each step.
 //! * `pop3`: lives of accounts over POP3, in the same world.
-//! * `world`: server, line, disk and clock in memory. `dice`: chance from a seed.
+//! * `world`: server, line, disk and clock in memory. `weather`: how a run goes. `dice`: chance from a seed.
 //!
 //! `RESTANTE_LIVES=n` plays so many lives, `RESTANTE_SEED=s` begins with this one, `RESTANTE_LONG=1`
 //! plays a million.
@@ -25,8 +25,11 @@ mod invariants;
 mod life;
 mod mail;
 mod model;
+#[path = "../common/paused.rs"]
+mod paused;
 mod pop3;
 mod stories;
+mod weather;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

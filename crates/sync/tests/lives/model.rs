@@ -11,7 +11,7 @@ use std::sync::Arc;
 use message::{Flags, InternalDate, MessageKey, ModSeq, Uid, UidValidity};
 use server::Store;
 
-pub(crate) const USER: &str = "anna";
+use crate::paused::USER;
 
 /// A message where it lies.
 #[derive(Clone, Debug)]

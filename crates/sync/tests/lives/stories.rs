@@ -7,7 +7,8 @@ use server::{Behaviour, Effect, Fault, Host, Snapshot, Trigger};
 use crate::dice::Dice;
 use crate::events::Account;
 use crate::invariants::{self, Finished};
-use crate::model::{Model, USER};
+use crate::model::Model;
+use crate::paused::USER;
 use crate::world::{Pulled, World};
 
 /// An account with three messages, and what watches over its archive.

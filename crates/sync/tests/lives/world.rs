@@ -1,7 +1,6 @@
 //! The world of a life: a server and a line to it in this process, a disk in memory, a clock that
 //! stands unless it is looked at, and the archive that the engine fills there.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,15 +9,13 @@ use std::time::Duration;
 use archive::disk::simulated::SimulatedDisk;
 use archive::{Archive, Place, Seeded, Writer, WriterOptions, init_at};
 use futures::future::BoxFuture;
-use remote::{Connection, Credentials, Endpoint, Network, Security};
-use restante_sync::{
-    Clock, FolderFilter, Job, Ledger, Progress, Protocol, PullLimits, Stop, Surroundings, Time, pull_in,
-};
+use remote::{Connection, Network};
+use restante_sync::{Clock, Ledger, Progress, Protocol, PullLimits, Stop, Surroundings, Time, pull_in};
 use server::Host;
 use tokio::io::DuplexStream;
 
 use crate::dice::{Dice, PauseDice};
-use crate::model::USER;
+use crate::paused::{job, runtime};
 
 /// More connections than this in one run, and the engine is going round in circles.
 const MOST_CONNECTIONS: usize = 400;
@@ -105,13 +102,13 @@ impl<H: Hosting> World<H> {
             clock: &self.clock,
             network: &network,
             dice: &PauseDice(Mutex::new(dice.split())),
-            time: Time::Paused(paused_runtime),
+            time: Time::Paused(runtime),
             progress,
             stop: &Stop::default(),
         };
         let mut writer = Writer::open_at(self.place(), self.chance.clone(), self.options)?;
         let knows_all = writer.damage().is_empty();
-        let ledger = pull_in(surroundings, &mut writer, &self.job());
+        let ledger = pull_in(surroundings, &mut writer, &job("life", self.host.protocol(), &self.limits));
         Ok(Pulled { started, ledger, knows_all })
     }
 
@@ -119,27 +116,6 @@ impl<H: Hosting> World<H> {
     pub(crate) fn days_go_by(&self, days: i64) {
         self.clock.hours.fetch_add(24 * days, Ordering::Relaxed);
     }
-
-    fn job(&self) -> Job {
-        Job {
-            account: "life".into(),
-            protocol: self.host.protocol(),
-            endpoint: Endpoint {
-                host: "localhost".into(),
-                port: 143,
-                security: Security::Plain,
-                extra_authorities: Vec::new(),
-                extra_authorities_from: String::new(),
-            },
-            credentials: Credentials { user: USER.into(), password: "pass".to_owned().into() },
-            filter: FolderFilter::new(&[], &[]).unwrap(),
-            limits: self.limits.clone(),
-        }
-    }
-}
-
-fn paused_runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
 }
 
 /// A line to a server in this process.

@@ -8,7 +8,8 @@ use message::{Flags, InternalDate, MessageKey, Uid, UidValidity};
 use restante_sync::{Ledger, Outcome};
 use server::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{USER, World, mail, uids};
+use crate::scripted::mail;
+use crate::world::{USER, World, uids};
 
 fn says(ledger: &Ledger, words: &str) {
     assert!(ledger.warnings.iter().any(|warning| warning.contains(words)), "{words}: {:?}", ledger.warnings);

@@ -6,6 +6,9 @@
 mod alarm;
 mod history;
 mod rollback;
+#[path = "../common/scripted.rs"]
+#[allow(dead_code, reason = "another suite uses the rest")]
+mod scripted;
 mod visible;
 #[path = "../servers/world.rs"]
 #[allow(dead_code, reason = "another suite uses the rest")]

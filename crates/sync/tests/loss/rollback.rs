@@ -3,7 +3,8 @@
 use restante_sync::{Ledger, Outcome};
 use server::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{USER, World, mail, uids};
+use crate::scripted::mail;
+use crate::world::{USER, World, uids};
 
 /// 50 messages, a snapshot, 30 more; all of it in the archive.
 fn put_back() -> (World, server::Store) {

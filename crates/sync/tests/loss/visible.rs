@@ -3,7 +3,8 @@
 use restante_sync::Outcome;
 use server::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{USER, World, mail};
+use crate::scripted::mail;
+use crate::world::{USER, World};
 
 fn with_attic() -> World {
     let world = World::with_messages(5);

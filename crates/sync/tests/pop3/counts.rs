@@ -3,7 +3,8 @@
 use restante_sync::Outcome;
 use server::pop3::{Behaviour, Counting, Effect, Fault, Trigger};
 
-use crate::world::{World, asked, mail, with};
+use crate::scripted::mail;
+use crate::world::{World, asked, with};
 
 #[test]
 fn p10_wrong_counts_of_octets_change_no_message() {

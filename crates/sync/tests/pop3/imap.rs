@@ -3,7 +3,8 @@
 use restante_sync::Outcome;
 use server::pop3::Behaviour;
 
-use crate::world::{World, mail};
+use crate::scripted::mail;
+use crate::world::World;
 
 #[test]
 fn the_same_mail_over_imap_and_pop3_is_the_same_content_stored_once() {

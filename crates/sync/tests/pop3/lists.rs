@@ -3,7 +3,8 @@
 use restante_sync::Outcome;
 use server::pop3::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{World, asked, mail, with};
+use crate::scripted::mail;
+use crate::world::{World, asked, with};
 
 #[test]
 fn p08_a_listing_that_ends_early_is_completed_one_by_one() {

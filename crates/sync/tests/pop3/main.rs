@@ -11,4 +11,6 @@ mod lists;
 mod names;
 mod providers;
 mod refusals;
+#[path = "../common/scripted.rs"]
+mod scripted;
 mod world;

@@ -8,7 +8,8 @@ use restante_sync::{Outcome, Pop3Listing};
 use server::pop3::{Behaviour, Effect, Fault, Trigger};
 use testkit::ScriptedPop3;
 
-use crate::world::{WhenMessageComes, World, asked, mail};
+use crate::scripted::mail;
+use crate::world::{WhenMessageComes, World, asked};
 
 fn gmail(world: &mut World) -> ScriptedPop3 {
     world.options.listing = Pop3Listing::New;

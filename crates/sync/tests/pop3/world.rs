@@ -1,20 +1,20 @@
 //! One account on a scripted POP3 server, and its archive.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use archive::{Archive, PlacementInfo, When, Writer, WriterOptions};
+use archive::{Archive, PlacementInfo, Writer, WriterOptions};
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
 use remote::pop3::Auth;
 use remote::{Credentials, Endpoint, Security};
 use restante_sync::{
-    Clock, FolderFilter, Job, Ledger, Outcome, Pop3Options, Progress, Protocol, PullLimits, Stop,
-    SystemClock, pull,
+    FolderFilter, Job, Ledger, Outcome, Pop3Options, Progress, Protocol, PullLimits, Stop, pull,
 };
 use server::pop3::{Behaviour, Fault};
 use server::{Store, StoredMessage};
 use testkit::{Scripted, ScriptedPop3};
+
+use crate::scripted::{Calendar, mail, placements};
 
 pub(crate) const USER: &str = "anna";
 
@@ -163,35 +163,20 @@ impl World {
         let read = |placement: &PlacementInfo| {
             MessageKey::of(&archive.view().read_to_vec(&placement.message).unwrap())
         };
-        let mut held: Vec<_> = placements(&archive, "a").iter().map(read).collect();
+        let mut held: Vec<_> = placements(&archive, "a", "INBOX").iter().map(read).collect();
         held.sort_unstable();
         held
     }
 
     /// What the archive knows of INBOX of an account, by UID.
     pub(crate) fn placements(&self, account: &str) -> Vec<PlacementInfo> {
-        placements(&Archive::open(&self.path()).unwrap(), account)
+        placements(&Archive::open(&self.path()).unwrap(), account, "INBOX")
     }
 
     /// How many messages the archive has, each counted once.
     pub(crate) fn stored(&self) -> u64 {
         Archive::open(&self.path()).unwrap().view().totals(None).unwrap().messages
     }
-}
-
-fn placements(archive: &Archive, account: &str) -> Vec<PlacementInfo> {
-    let view = archive.view();
-    let account = view.account(account).unwrap().unwrap();
-    let mailboxes = view.mailboxes(account.id).unwrap();
-    let Some(info) = mailboxes.iter().find(|info| info.name.text() == "INBOX") else { return Vec::new() };
-    let mut held = Vec::new();
-    let mut each = |placement: PlacementInfo| {
-        held.push(placement);
-        std::ops::ControlFlow::Continue(())
-    };
-    view.placements(info.id, When::default(), &mut each).unwrap();
-    held.sort_by_key(|placement| placement.uid);
-    held
 }
 
 /// A modern server with these faults.
@@ -203,41 +188,6 @@ pub(crate) fn with(faults: impl IntoIterator<Item = Fault>) -> Behaviour {
 pub(crate) fn asked(server: &ScriptedPop3, command: &str) -> usize {
     let is_meant = |line: &&String| line.split(' ').next() == Some(command);
     server.log().iter().filter(is_meant).count()
-}
-
-/// Mail of about `length` octets, another for each number.
-pub(crate) fn mail(number: u32, length: usize) -> Vec<u8> {
-    let header = format!("Message-ID: <{number}@example.org>\r\nSubject: number {number}\r\n\r\n");
-    let line = format!("line of message {number}, again and again\r\n");
-    let mut bytes = header.into_bytes();
-    while bytes.len() < length + number as usize {
-        bytes.extend_from_slice(line.as_bytes());
-    }
-    bytes
-}
-
-/// A clock whose days pass when a test says so.
-#[derive(Default)]
-pub(crate) struct Calendar {
-    hours: AtomicI64,
-    running: SystemClock,
-}
-
-impl Calendar {
-    pub(crate) fn pass_hours(&self, hours: i64) {
-        self.hours.fetch_add(hours, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Calendar {
-    fn unix_ms(&self) -> i64 {
-        // An afternoon on which no folder of these tests falls due.
-        1_795_000_000_000 + self.hours.load(Ordering::SeqCst) * 3_600_000
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.running.monotonic()
-    }
 }
 
 /// Acts with each message that has come.

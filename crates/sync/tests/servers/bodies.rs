@@ -4,7 +4,8 @@
 use restante_sync::Outcome;
 use server::{Effect, Fault, Field, Trigger};
 
-use crate::world::{USER, WhenFolderBegins, World, mail, uids};
+use crate::scripted::mail;
+use crate::world::{USER, WhenFolderBegins, World, uids};
 
 fn at_body(uid: u32, effect: Effect) -> Fault {
     Fault::new(Trigger::Body(uid), effect)

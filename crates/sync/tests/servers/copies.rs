@@ -2,7 +2,8 @@
 
 use server::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{USER, World, mail};
+use crate::scripted::mail;
+use crate::world::{USER, World};
 
 /// INBOX and a label hold so many messages each, "All Mail" all of them.
 fn labelled(count: u32) -> (World, u64) {

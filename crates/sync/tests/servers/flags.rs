@@ -4,7 +4,8 @@ use message::Flags;
 use restante_sync::Outcome;
 use server::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{USER, World, mail};
+use crate::scripted::mail;
+use crate::world::{USER, World};
 
 #[test]
 fn i16_a_server_without_modification_sequences_is_asked_for_all_flags() {

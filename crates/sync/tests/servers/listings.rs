@@ -4,7 +4,8 @@ use message::{InternalDate, MailboxName, Uid};
 use restante_sync::Outcome;
 use server::{Behaviour, Effect, Fault, Field, Trigger};
 
-use crate::world::{USER, WhenFolderBegins, World, mail, uids};
+use crate::scripted::mail;
+use crate::world::{USER, WhenFolderBegins, World, uids};
 
 fn always(effect: Effect) -> Fault {
     Fault::new(Trigger::Always, effect)

@@ -9,4 +9,6 @@ mod flags;
 mod listings;
 mod patience;
 mod recheck;
+#[path = "../common/scripted.rs"]
+mod scripted;
 mod world;

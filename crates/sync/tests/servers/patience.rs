@@ -5,7 +5,8 @@ use std::time::Duration;
 use restante_sync::Outcome;
 use server::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{World, mail};
+use crate::scripted::mail;
+use crate::world::World;
 
 fn logins(server: &server::Server) -> usize {
     let is_login = |line: &&String| line.starts_with("LOGIN") || line.starts_with("AUTHENTICATE");

@@ -3,7 +3,8 @@
 use message::{Flags, Uid};
 use server::{Behaviour, Effect, Fault, Trigger};
 
-use crate::world::{USER, World, mail, uids};
+use crate::scripted::mail;
+use crate::world::{USER, World, uids};
 
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()

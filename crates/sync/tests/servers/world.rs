@@ -1,17 +1,16 @@
 //! One account on a scripted server, and its archive.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use archive::{Archive, MailboxInfo, PlacementInfo, When, Writer, WriterOptions};
+use archive::{Archive, MailboxInfo, PlacementInfo, Writer, WriterOptions};
 use message::{Flags, InternalDate, MessageKey, Uid, UidSet};
 use remote::{Credentials, Endpoint, Security};
-use restante_sync::{
-    Clock, FolderFilter, Job, Ledger, Outcome, Progress, PullLimits, Stop, SystemClock, pull,
-};
+use restante_sync::{FolderFilter, Job, Ledger, Outcome, Progress, PullLimits, Stop, pull};
 use server::{Behaviour, Fault, Store};
 use testkit::Scripted;
+
+use crate::scripted::{Calendar, mail, placements};
 
 pub(crate) const USER: &str = "anna";
 
@@ -113,7 +112,7 @@ impl World {
         let read = |placement: &PlacementInfo| {
             (placement.uid, MessageKey::of(&archive.view().read_to_vec(&placement.message).unwrap()))
         };
-        let mut held: Vec<_> = placements(&archive, mailbox).iter().map(read).collect();
+        let mut held: Vec<_> = placements(&archive, "a", mailbox).iter().map(read).collect();
         held.sort_unstable();
         held
     }
@@ -128,63 +127,12 @@ impl World {
 
     /// What the archive holds of a mailbox, by UID: all that it knows of each message.
     pub(crate) fn placements(&self, mailbox: &str) -> Vec<PlacementInfo> {
-        let mut held = placements(&Archive::open(&self.path()).unwrap(), mailbox);
-        held.sort_by_key(|placement| placement.uid);
-        held
+        placements(&Archive::open(&self.path()).unwrap(), "a", mailbox)
     }
-}
-
-fn placements(archive: &Archive, mailbox: &str) -> Vec<PlacementInfo> {
-    let view = archive.view();
-    let account = view.account("a").unwrap().unwrap();
-    let mailboxes = view.mailboxes(account.id).unwrap();
-    let Some(info) = mailboxes.iter().find(|info| info.name.text() == mailbox) else { return Vec::new() };
-    let mut held = Vec::new();
-    let mut each = |placement: PlacementInfo| {
-        held.push(placement);
-        std::ops::ControlFlow::Continue(())
-    };
-    view.placements(info.id, When::default(), &mut each).unwrap();
-    held
-}
-
-/// Mail of about `length` octets, another for each number.
-pub(crate) fn mail(number: u32, length: usize) -> Vec<u8> {
-    let header = format!("Message-ID: <{number}@example.org>\r\nSubject: number {number}\r\n\r\n");
-    let line = format!("line of message {number}, again and again\r\n");
-    let mut bytes = header.into_bytes();
-    while bytes.len() < length + number as usize {
-        bytes.extend_from_slice(line.as_bytes());
-    }
-    bytes
 }
 
 pub(crate) fn uids(text: &str) -> UidSet {
     UidSet::parse(text).unwrap()
-}
-
-/// A clock whose days pass when a test says so.
-#[derive(Default)]
-pub(crate) struct Calendar {
-    hours: AtomicI64,
-    running: SystemClock,
-}
-
-impl Calendar {
-    pub(crate) fn pass_hours(&self, hours: i64) {
-        self.hours.fetch_add(hours, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Calendar {
-    fn unix_ms(&self) -> i64 {
-        // An afternoon on which no folder of these tests falls due.
-        1_795_000_000_000 + self.hours.load(Ordering::SeqCst) * 3_600_000
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.running.monotonic()
-    }
 }
 
 /// Acts whenever the fetching of a folder begins: what other clients do in the middle of a run.

@@ -7,7 +7,7 @@ use restante_sync::Progress;
 use server::Store;
 
 use crate::dice::Dice;
-use crate::model::USER;
+use crate::paused::USER;
 
 /// Acts once, when the engine begins to fetch.
 pub(super) struct Meddler(Mutex<Meddling>);
