@@ -4,7 +4,8 @@ use restante_sync::Outcome;
 use server::pop3::{Behaviour, Effect, Fault, Trigger, Uidls};
 use testkit::ScriptedPop3;
 
-use crate::world::{World, asked, mail};
+use crate::scripted::mail;
+use crate::world::{World, asked};
 
 /// Headers and the sample that is compared by bytes, not the bodies of all.
 fn hints_and_a_sample(messages: u64) -> u64 {
@@ -57,6 +58,30 @@ fn p01_a_line_that_never_lasts_for_all_of_a_maildrop_without_uidls_ends_the_run_
     assert!(world.held().len() > 5, "{ledger:#?}");
     world.assert_whole(&world.pull(Behaviour::bare()).0);
     assert_eq!(world.stored(), 20);
+}
+
+#[test]
+fn p02_a_name_keeps_its_message_when_a_twin_without_a_name_of_its_own_was_taken_for_it() {
+    let twin =
+        |letter: char| format!("Subject: twin\r\n\r\n{}\r\n", letter.to_string().repeat(1_500)).into_bytes();
+    for scheme in [Uidls::by_content(), Uidls::by_uid()] {
+        let world = World::new();
+        let names = |names: Uidls| Behaviour::modern().with_uidls(names);
+        world.deliver(&twin('a'));
+        let b = world.deliver(&twin('b'));
+        world.assert_whole(&world.pull(names(scheme.clone())).0);
+        // One twin goes; the other comes once more, under one name, or loses it.
+        world.expunge("1");
+        let again = world.deliver(&twin('b'));
+        let shared = scheme.clone().but(b.get(), b"b").but(again.get(), b"b");
+        let ledger = world.pull(names(shared)).0;
+        world.assert_whole(&ledger);
+        assert_eq!((ledger.totals.new, ledger.totals.vanished), (1, 1), "{ledger:#?}");
+        // And is back.
+        world.expunge(&again.to_string());
+        world.deliver(&twin('a'));
+        world.assert_whole(&world.pull(names(scheme)).0);
+    }
 }
 
 #[test]

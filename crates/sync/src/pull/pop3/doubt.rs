@@ -1,6 +1,7 @@
 //! What is held, compared with what the server has: header blocks of a sample, bytes of what was
 //! recognised without them.
 
+use archive::RunId;
 use message::{Uid, UidSet};
 use remote::pop3::Number;
 
@@ -72,23 +73,12 @@ impl Work<'_, '_> {
 
     /// Compares the bytes of some messages that are held by their header alone; of all, if one was
     /// another message.
-    pub(super) async fn prove(&mut self, mut pairs: Vec<(Number, Uid)>) -> Result<(), RunError> {
-        if pairs.is_empty() {
-            return Ok(());
-        }
-        let wanted = (pairs.len() as u64 / PROVE_SHARE).max(PROVE_MIN);
-        let step = usize::try_from((pairs.len() as u64).div_ceil(wanted)).unwrap_or(usize::MAX).max(1);
-        let skipped = self.context.run.get() as usize % step;
-        pairs.rotate_left(skipped);
-        let (sample, rest): (Vec<_>, Vec<_>) =
-            pairs.into_iter().enumerate().partition(|(position, _)| position % step == 0);
-        let wrong = self.fetch_again(sample.into_iter().map(|(_, pair)| pair).collect()).await?;
+    pub(super) async fn prove(&mut self, pairs: Vec<(Number, Uid)>) -> Result<(), RunError> {
+        let (sample, rest) = sample_to_prove(pairs, self.context.run);
+        let wrong = self.fetch_again(sample).await?;
         if wrong > 0 && !rest.is_empty() {
-            self.entry.notices.push(format!(
-                "{wrong} messages that were recognised by their headers were other ones; the other {} are fetched now",
-                rest.len()
-            ));
-            self.fetch_again(rest.into_iter().map(|(_, pair)| pair).collect()).await?;
+            self.entry.notices.push(note_wrong(wrong, rest.len()));
+            self.fetch_again(rest).await?;
         }
         Ok(())
     }
@@ -122,4 +112,24 @@ impl Work<'_, '_> {
         self.entry.replaced += wrong as u64;
         Ok(wrong)
     }
+}
+
+/// Those that are compared in this run, and the rest: another run takes others.
+pub(super) fn sample_to_prove<P>(mut pairs: Vec<P>, run: RunId) -> (Vec<P>, Vec<P>) {
+    let wanted = (pairs.len() as u64 / PROVE_SHARE).max(PROVE_MIN);
+    let step = usize::try_from((pairs.len() as u64).div_ceil(wanted)).unwrap_or(usize::MAX).max(1);
+    let skipped = (run.get() as usize % step).min(pairs.len());
+    pairs.rotate_left(skipped);
+    let (mut sample, mut rest) = (Vec::new(), Vec::new());
+    for (position, pair) in pairs.into_iter().enumerate() {
+        if position % step == 0 { sample.push(pair) } else { rest.push(pair) }
+    }
+    (sample, rest)
+}
+
+/// What to tell when some of a sample were other messages.
+pub(super) fn note_wrong(wrong: usize, rest: usize) -> String {
+    format!(
+        "{wrong} messages that were recognised by their headers were other ones; the other {rest} are fetched now"
+    )
 }

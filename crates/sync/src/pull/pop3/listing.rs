@@ -124,11 +124,11 @@ pub(super) fn pair<N: Copy>(listed: &[Listed<N>], known: &[Known]) -> Pairing<N>
 /// What is known of a message without a name, on either side: octets and header block.
 pub(super) type Clue = (u64, BlobName);
 
-/// Pairs messages without a UIDL with those of the pool that have the same octets and the same header
-/// block. Of several that agree each is paired once, in order.
-pub(super) fn pair_by_clue<N: Copy>(listed: &[(N, Clue)], pool: &[(Uid, Clue)]) -> Vec<(N, Uid)> {
-    let mut uids = grouped(pool.iter().map(|&(uid, clue)| (clue, uid)));
-    let pairs = listed.iter().filter_map(|&(number, clue)| Some((number, uids.get_mut(&clue)?.next()?)));
+/// Pairs messages without a UIDL of their own with those of the pool of which the same is known. Of several
+/// that agree each is paired once, in order.
+pub(super) fn pair_by_clue<N: Copy, C: Eq + Hash>(listed: &[(N, C)], pool: &[(Uid, C)]) -> Vec<(N, Uid)> {
+    let mut uids = grouped(pool.iter().map(|(uid, clue)| (clue, *uid)));
+    let pairs = listed.iter().filter_map(|(number, clue)| Some((*number, uids.get_mut(clue)?.next()?)));
     pairs.collect()
 }
 

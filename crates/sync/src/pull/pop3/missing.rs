@@ -64,7 +64,7 @@ impl Work<'_, '_> {
         let unproven = paired.into_iter().filter(|(_, uid)| unproven.contains(*uid)).collect();
         if !self.maildrop.proven {
             self.prove(unproven).await?;
-            self.prove(hinted).await?;
+            self.prove_nameless(hinted).await?;
             self.maildrop.proven = true;
         }
         Ok(())
