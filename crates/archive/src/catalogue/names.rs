@@ -15,8 +15,7 @@ use crate::error::Result;
 use crate::ids::EpochId;
 use crate::info::PopName;
 
-/// Applies a record of names. The last name that a UID was given holds: no writer gives a second one, unless
-/// it knew nothing of the first.
+/// Applies a record of names. The last name that a UID was given holds.
 pub(super) fn note(to: &Connection, epoch: EpochId, names: &[PopName]) -> Result<()> {
     to.prepare_cached("INSERT OR IGNORE INTO names VALUES (?1, 0, NULL)")?.execute([place(epoch, 0)])?;
     let mut insert = to.prepare_cached("INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3)")?;

@@ -74,6 +74,25 @@ fn p03_names_of_any_kind_are_known_again_from_the_packs_alone() {
 }
 
 #[test]
+fn p02_the_last_name_of_a_uid_holds_also_from_the_packs_alone() {
+    let world = World::new();
+    let mut writer = world.writer();
+    let run = begin_maildrop(&mut writer);
+    writer.name(run.epoch, &[name(1), name(2)]).unwrap();
+    writer.commit().unwrap();
+    let other = PopName { uid: uid(1), ..name(7) };
+    writer.rename(run.epoch, other.clone()).unwrap();
+    let refused = writer.rename(run.epoch, name(3)).unwrap_err();
+    assert!(matches!(refused, Error::Unknown { what: "UID", number: 3 }), "{refused}");
+    writer.commit().unwrap();
+    assert_eq!(writer.view().pop3_next_uid(run.epoch).unwrap(), Some(uid(3)));
+    drop(writer);
+    assert_rebuilt_the_same(&world);
+    world.drop_catalogue();
+    assert_eq!(world.reader().view().pop3_names(run.epoch).unwrap(), [other, name(2)]);
+}
+
+#[test]
 fn a_maildrop_is_one_epoch_until_imap_comes_between() {
     let world = World::new();
     let mut writer = world.writer();

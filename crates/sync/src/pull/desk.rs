@@ -153,7 +153,7 @@ impl<'a> Desk<'a> {
         share: Option<Share>,
     ) {
         self.put(pieces, share);
-        let Arrived { epoch, uid, flags, internal_date, proves, nameless } = arrived;
+        let Arrived { epoch, uid, flags, internal_date, proves, renames, nameless } = arrived;
         let _ = self.attempt(|writer| {
             writer.put_message(message)?;
             let uid = match nameless {
@@ -166,6 +166,9 @@ impl<'a> Desk<'a> {
             if proves && writer.view().placement(epoch, uid)?.is_some_and(|held| held.message == message.key)
             {
                 return writer.proven(epoch, &UidSet::from_iter([uid]));
+            }
+            if let Some(name) = renames {
+                writer.rename(epoch, name)?;
             }
             let placement = NewPlacement { message: message.key, internal_date, flags, proof: Proof::Bytes };
             writer.place(epoch, uid, placement)

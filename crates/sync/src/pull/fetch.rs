@@ -277,6 +277,7 @@ pub(super) fn arrived(
         flags: flags.unwrap_or_else(|| message.flags.clone()),
         internal_date: date.unwrap_or_else(|| message.internal_date.clone()),
         proves: wanted.prove,
+        renames: None,
         nameless: None,
     }
 }

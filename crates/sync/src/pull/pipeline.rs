@@ -14,7 +14,7 @@
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{EpochId, Writer};
+use archive::{EpochId, PopName, Writer};
 use bytes::Bytes;
 use message::split::{SplitError, SplitMessage, Splitter, split};
 use message::{Flags, InternalDate, Uid};
@@ -41,6 +41,8 @@ pub(crate) struct Arrived {
     pub(crate) internal_date: InternalDate,
     /// Whether it was fetched only to prove a match by header.
     pub(crate) proves: bool,
+    /// What lies there is called so from now on, if it turns out to be another message.
+    pub(crate) renames: Option<PopName>,
     /// The server has no name for it: where it lies is found by its content, and `uid` only stands
     /// in for one while it is on its way.
     pub(crate) nameless: Option<Arc<Pool>>,

@@ -76,7 +76,7 @@ fn p02_a_name_keeps_its_message_when_a_twin_without_a_name_of_its_own_was_taken_
         let shared = scheme.clone().but(b.get(), b"b").but(again.get(), b"b");
         let ledger = world.pull(names(shared)).0;
         world.assert_whole(&ledger);
-        assert_eq!((ledger.totals.new, ledger.totals.vanished), (1, 1), "{ledger:#?}");
+        assert_eq!((ledger.totals.replaced, ledger.totals.new), (1, 0), "{ledger:#?}");
         // And is back.
         world.expunge(&again.to_string());
         world.deliver(&twin('a'));

@@ -1,7 +1,6 @@
 //! What is held, compared with what the server has: header blocks of a sample, bytes of what was
 //! recognised without them.
 
-use archive::RunId;
 use message::{Uid, UidSet};
 use remote::pop3::Number;
 
@@ -55,7 +54,7 @@ impl Work<'_, '_> {
     /// does not tell what RETR tells.
     pub(super) async fn is_confirmed(&mut self, mut doubtful: Vec<(Number, Uid)>) -> Result<bool, RunError> {
         doubtful.truncate(MOST_CONFIRMED);
-        let is_confirmed = self.fetch_again(doubtful).await? > 0;
+        let is_confirmed = self.fetch_again(doubtful, &Purpose::Prove).await? > 0;
         if !is_confirmed {
             let notice = "the headers that the server gives by TOP are not those of its messages, so nothing is known by them";
             self.entry.notices.push(notice.to_owned());
@@ -73,12 +72,28 @@ impl Work<'_, '_> {
 
     /// Compares the bytes of some messages that are held by their header alone; of all, if one was
     /// another message.
-    pub(super) async fn prove(&mut self, pairs: Vec<(Number, Uid)>) -> Result<(), RunError> {
-        let (sample, rest) = sample_to_prove(pairs, self.context.run);
-        let wrong = self.fetch_again(sample).await?;
+    pub(super) async fn prove(
+        &mut self,
+        mut pairs: Vec<(Number, Uid)>,
+        purpose: &Purpose,
+    ) -> Result<(), RunError> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let wanted = (pairs.len() as u64 / PROVE_SHARE).max(PROVE_MIN);
+        let step = usize::try_from((pairs.len() as u64).div_ceil(wanted)).unwrap_or(usize::MAX).max(1);
+        let skipped = self.context.run.get() as usize % step;
+        pairs.rotate_left(skipped);
+        let (sample, rest): (Vec<_>, Vec<_>) =
+            pairs.into_iter().enumerate().partition(|(position, _)| position % step == 0);
+        let sample = sample.into_iter().map(|(_, pair)| pair).collect();
+        let wrong = self.fetch_again(sample, purpose).await?;
         if wrong > 0 && !rest.is_empty() {
-            self.entry.notices.push(note_wrong(wrong, rest.len()));
-            self.fetch_again(rest).await?;
+            self.entry.notices.push(format!(
+                "{wrong} messages that were recognised by their headers were other ones; the other {} are fetched now",
+                rest.len()
+            ));
+            self.fetch_again(rest.into_iter().map(|(_, pair)| pair).collect(), purpose).await?;
         }
         Ok(())
     }
@@ -98,38 +113,18 @@ impl Work<'_, '_> {
         }
         self.maildrop.shown_again.extend_from(&uids_of(&pairs));
         self.maildrop.delivered += pairs.len() as u64;
-        self.fetch_again(pairs).await.map(drop)
+        self.fetch_again(pairs, &Purpose::Prove).await.map(drop)
     }
 
     /// Fetches messages that are held, and says how many were other ones.
-    pub(super) async fn fetch_again(&mut self, pairs: Vec<(Number, Uid)>) -> Result<usize, RunError> {
+    async fn fetch_again(&mut self, pairs: Vec<(Number, Uid)>, purpose: &Purpose) -> Result<usize, RunError> {
         let uids = uids_of(&pairs);
         let before = keys(self.context, self.held.epoch, &uids).await?;
         let wants: Vec<Want> = pairs.into_iter().map(|(number, uid)| self.want(number, uid)).collect();
-        self.fetch(&Purpose::Prove, &wants).await?;
+        self.fetch(purpose, &wants).await?;
         let after = keys(self.context, self.held.epoch, &uids).await?;
         let wrong = before.iter().filter(|(uid, key)| after.get(uid) != Some(key)).count();
         self.entry.replaced += wrong as u64;
         Ok(wrong)
     }
-}
-
-/// Those that are compared in this run, and the rest: another run takes others.
-pub(super) fn sample_to_prove<P>(mut pairs: Vec<P>, run: RunId) -> (Vec<P>, Vec<P>) {
-    let wanted = (pairs.len() as u64 / PROVE_SHARE).max(PROVE_MIN);
-    let step = usize::try_from((pairs.len() as u64).div_ceil(wanted)).unwrap_or(usize::MAX).max(1);
-    let skipped = (run.get() as usize % step).min(pairs.len());
-    pairs.rotate_left(skipped);
-    let (mut sample, mut rest) = (Vec::new(), Vec::new());
-    for (position, pair) in pairs.into_iter().enumerate() {
-        if position % step == 0 { sample.push(pair) } else { rest.push(pair) }
-    }
-    (sample, rest)
-}
-
-/// What to tell when some of a sample were other messages.
-pub(super) fn note_wrong(wrong: usize, rest: usize) -> String {
-    format!(
-        "{wrong} messages that were recognised by their headers were other ones; the other {rest} are fetched now"
-    )
 }

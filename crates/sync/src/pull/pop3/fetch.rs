@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use archive::EpochId;
+use archive::{EpochId, PopName};
 use bytes::Bytes;
 use message::fields::Fields;
 use message::{Flags, InternalDate, Uid, UidSet, received_date};
@@ -43,6 +43,8 @@ pub(super) enum Purpose {
     Keep,
     /// It is held already, and its bytes are compared.
     Prove,
+    /// The same of messages without a name of their own; which name each has, should it be another one.
+    ProveNameless(Arc<HashMap<Uid, PopName>>),
     /// It belongs wherever its content lies.
     Place(Arc<Pool>),
 }
@@ -320,10 +322,14 @@ impl Sink<'_, '_> {
             uid: want.uid,
             flags: Flags::default(),
             internal_date,
-            proves: matches!(self.purpose, Purpose::Prove),
+            proves: matches!(self.purpose, Purpose::Prove | Purpose::ProveNameless(_)),
+            renames: match self.purpose {
+                Purpose::ProveNameless(names) => names.get(&want.uid).cloned(),
+                _ => None,
+            },
             nameless: match self.purpose {
                 Purpose::Place(pool) => Some(Arc::clone(pool)),
-                Purpose::Keep | Purpose::Prove => None,
+                _ => None,
             },
         }
     }

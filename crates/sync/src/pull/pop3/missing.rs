@@ -63,7 +63,7 @@ impl Work<'_, '_> {
         let unproven = self.held.unproven.intersection(&self.here);
         let unproven = paired.into_iter().filter(|(_, uid)| unproven.contains(*uid)).collect();
         if !self.maildrop.proven {
-            self.prove(unproven).await?;
+            self.prove(unproven, &Purpose::Prove).await?;
             self.prove_nameless(hinted).await?;
             self.maildrop.proven = true;
         }
@@ -151,7 +151,9 @@ impl Work<'_, '_> {
         let result = bring(self.context, self.session, &order, &mut brought, fetched).await;
         self.maildrop.delivered += match purpose {
             Purpose::Keep => brought.delivered.len(),
-            Purpose::Prove => brought.delivered.intersection(&self.held.unproven).len(),
+            Purpose::Prove | Purpose::ProveNameless(_) => {
+                brought.delivered.intersection(&self.held.unproven).len()
+            }
             Purpose::Place(pool) => {
                 self.context.pipeline.flush().await?;
                 pool.given()

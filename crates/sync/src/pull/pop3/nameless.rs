@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use message::{MessageKey, Uid, UidSet, Uidl};
+use archive::PopName;
+use message::{Uid, UidSet, Uidl};
 use remote::pop3::Number;
 
 use super::super::RunError;
-use super::doubt::{note_wrong, sample_to_prove};
 use super::fetch::{Purpose, Want};
 use super::listing::{Known, pair_by_clue, uids_of};
 use super::maildrop::Work;
@@ -41,79 +41,34 @@ impl Work<'_, '_> {
 
         let by_hint: HashSet<Number> = hinted.iter().map(|&(number, _)| number).collect();
         let vacant = keys(self.context, self.held.epoch, &pool.difference(&taken)).await?;
+        let next = self.held.next_uid()?;
+        let pool = Arc::new(Pool::new(vacant.into_iter().map(|(uid, key)| (key, uid)), next));
         let left_out = self.left_out();
         let unknown: Vec<Want> = wants
             .into_iter()
             .filter(|want| !by_hint.contains(&want.number) && !left_out.contains(want.uid))
             .collect();
-        let vacant = vacant.into_iter().map(|(uid, key)| (key, uid));
-        let places: UidSet = self.place_by_content(&unknown, vacant).await?.into_values().collect();
+        for want in &unknown {
+            let uidl = self.names.get(&want.uid).cloned();
+            pool.expect(want.uid, uidl, want.octets.unwrap_or_default());
+        }
+        let stored = self.fetch(&Purpose::Place(Arc::clone(&pool)), &unknown).await?;
+        let places: UidSet = stored.iter().filter_map(|stand_in| pool.found(stand_in)).collect();
         self.entry.new += places.difference(&self.held.believed()).len();
         self.listed.extend_from(&places);
         self.here.extend_from(&places);
         Ok(hinted)
     }
 
-    /// Compares the bytes of some messages that were known by octets and header; of all, if one was another
-    /// message. That one lies elsewhere then: under the UID that it was taken for, a name of another message
-    /// was recorded.
+    /// Compares the bytes of some of these messages; of all, if one was another message. That one takes the
+    /// place, and the name: the UIDL that was recorded there is of the message that lay there.
     pub(super) async fn prove_nameless(&mut self, hinted: Vec<(Number, Uid)>) -> Result<(), RunError> {
-        let (sample, rest) = sample_to_prove(hinted, self.context.run);
-        let wrong = self.place_anew(&sample).await?;
-        if wrong > 0 && !rest.is_empty() {
-            self.entry.notices.push(note_wrong(wrong, rest.len()));
-            self.place_anew(&rest).await?;
-        }
-        Ok(())
-    }
-
-    /// Fetches messages that were taken for those under these UIDs, and lets each lie where its content does.
-    /// How many were other ones.
-    async fn place_anew(&mut self, pairs: &[(Number, Uid)]) -> Result<usize, RunError> {
-        let believed = self.held.believed();
-        let mut near = believed.difference(&self.listed);
-        near.extend_from(&uids_of(pairs));
-        let near = keys(self.context, self.held.epoch, &near).await?;
-        let own = pairs.iter().filter_map(|(_, uid)| Some((*near.get(uid)?, *uid)));
-        let others =
-            near.iter().filter(|(uid, _)| !self.listed.contains(**uid)).map(|(uid, key)| (*key, *uid));
-        let vacant: Vec<_> = own.chain(others).collect();
-        let wants: Vec<Want> = pairs.iter().map(|&(number, _)| self.want(number, stand_in(number))).collect();
-        let places = self.place_by_content(&wants, vacant).await?;
-
-        let (mut wrong, mut told) = (0, UidSet::new());
-        for &(number, uid) in pairs {
-            // What could not be had is no reason for doubt.
-            let Some(place) = places.get(&stand_in(number)) else { continue };
-            told.insert(uid);
-            wrong += usize::from(near.get(place) != near.get(&uid));
-        }
-        let places: UidSet = places.into_values().collect();
-        self.entry.new += places.difference(&believed).len();
-        for uids in [&mut self.listed, &mut self.here] {
-            *uids = uids.difference(&told);
-            uids.extend_from(&places);
-        }
-        Ok(wrong)
-    }
-
-    /// Fetches messages, each of which takes the vacant place that has its content, or a new UID. Where each
-    /// lies, by its stand-in.
-    async fn place_by_content(
-        &mut self,
-        wants: &[Want],
-        vacant: impl IntoIterator<Item = (MessageKey, Uid)>,
-    ) -> Result<HashMap<Uid, Uid>, RunError> {
-        let pool = Arc::new(Pool::new(vacant, self.held.next_uid()?));
-        for want in wants {
-            let uidl = self.names.get(&want.uid).cloned();
-            pool.expect(want.uid, uidl, want.octets.unwrap_or_default());
-        }
-        let stored = self.fetch(&Purpose::Place(Arc::clone(&pool)), wants).await?;
-        for _ in 0..pool.given() {
-            self.held.take_uid()?;
-        }
-        Ok(stored.iter().filter_map(|stand_in| Some((stand_in, pool.found(stand_in)?))).collect())
+        let name = |&(number, uid): &(Number, Uid)| {
+            let octets = self.octets.get(&number).copied().unwrap_or_default();
+            (uid, PopName { uid, uidl: self.names.get(&stand_in(number)).cloned(), octets })
+        };
+        let names = Arc::new(hinted.iter().map(name).collect());
+        self.prove(hinted, &Purpose::ProveNameless(names)).await
     }
 
     pub(super) fn note_nameless(&mut self, messages: usize) {
