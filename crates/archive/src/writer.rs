@@ -47,8 +47,9 @@ use start::start;
 /// A journal frame is closed when it has this many bytes before compression.
 const JOURNAL_FRAME_BYTES: usize = 1 << 20;
 
-/// What a record is counted as in [`Writer::uncommitted_bytes`].
-const RECORD_WEIGHT: u64 = 64;
+/// What a record is counted as in [`Writer::uncommitted_bytes`]: what it takes of memory until it is
+/// committed, with the names of its blobs and the pages of the indexes. So a batch of small mail ends early.
+const RECORD_WEIGHT: u64 = 2_048;
 
 /// How an archive is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

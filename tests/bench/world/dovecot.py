@@ -52,6 +52,7 @@ mail_location = maildir:%h/Maildir
 first_valid_uid = 1
 mail_fsync = never
 mail_max_userip_connections = 100
+default_vsz_limit = 4G
 namespace inbox {{
   inbox = yes
   separator = /

@@ -29,6 +29,9 @@ use crate::surroundings::Time;
 const BUDGET_BYTES: u32 = 12 << 20;
 const PERMIT_BYTES: u32 = 1 << 10;
 
+/// What a message takes of memory on its way beside its octets, for all that is known of it and of its parts.
+const ESCORT_BYTES: usize = 4 << 10;
+
 /// So much is handed to the archive's thread at once, if there is so much.
 const READY_TASKS: usize = 32;
 
@@ -87,8 +90,9 @@ pub(super) fn pipeline(time: Time, to_archive: mpsc::Sender<Task>) -> (Pipeline,
 impl Pipeline {
     /// Waits until there is room for so many octets.
     pub(crate) async fn room(&self, bytes: usize) -> Result<Share, RunError> {
-        let wanted = u32::try_from(bytes).unwrap_or(u32::MAX).div_ceil(PERMIT_BYTES);
-        let permits = wanted.clamp(1, BUDGET_BYTES / PERMIT_BYTES);
+        let all = bytes.saturating_add(ESCORT_BYTES);
+        let wanted = u32::try_from(all).unwrap_or(u32::MAX).div_ceil(PERMIT_BYTES);
+        let permits = wanted.min(BUDGET_BYTES / PERMIT_BYTES);
         let permit = self.time.wait(Arc::clone(&self.budget).acquire_many_owned(permits)).await;
         permit.map(Share).map_err(|_| RunError::PipelineGone)
     }
