@@ -58,7 +58,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How an archive is compacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompactOptions {
-    /// zstd level of blocks, 1 to 22.
+    /// zstd level of blocks, and of the journal unless a pull's is higher, 1 to 22.
     pub level: i32,
     /// Packs are not made larger than this.
     pub pack_bytes: u64,
